@@ -1,0 +1,1 @@
+"""The commands of `edgepack`, one file each: arguments in, a call, a result printed."""

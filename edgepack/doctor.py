@@ -1,0 +1,236 @@
+"""What is installed, what is missing, what each thing is for, and the command that installs it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edgepack import runner
+
+_VERSION_TIMEOUT = 10.0  # seconds; a tool that takes longer to state its version is broken
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One thing that edgepack can use.
+
+    `packages` names it for each package manager that we know: apt, brew, pip. `required` holds for
+    what `edgepack run` needs on an emulated Cortex-M board; the rest widens what can be done.
+    """
+
+    name: str
+    purpose: str
+    required: bool
+    packages: dict[str, str]
+    find: Callable[[], Finding]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a probe found: `version` is the tool's own words, `problem` why it is unusable."""
+
+    found: bool
+    version: str = ""
+    where: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A probe with its finding and, when it is missing, the command that installs it."""
+
+    name: str
+    purpose: str
+    required: bool
+    found: bool
+    version: str
+    where: str
+    problem: str
+    install: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The check as `edgepack doctor --json` prints it."""
+        return asdict(self)
+
+
+def _program(name: str, *arguments: str) -> Callable[[], Finding]:
+    def find() -> Finding:
+        path = runner.which(name)
+        if path is None:
+            return Finding(False)
+        try:
+            result = runner.run([path, *arguments], timeout=_VERSION_TIMEOUT, check=False)
+        except runner.CommandError as error:
+            return Finding(False, where=path, problem=error.message)
+        lines = (result.stdout or result.stderr).strip().splitlines()
+        if result.returncode != 0:
+            return Finding(False, where=path, problem=f"exit code {result.returncode}")
+        return Finding(True, version=lines[0].strip() if lines else "", where=path)
+
+    return find
+
+
+def _package(module: str, distribution: str) -> Callable[[], Finding]:
+    """Find a Python package without importing it (TensorFlow alone takes seconds)."""
+
+    def find() -> Finding:
+        spec = importlib.util.find_spec(module)
+        if spec is None:
+            return Finding(False)
+        try:
+            version = importlib.metadata.version(distribution)
+        except importlib.metadata.PackageNotFoundError:
+            version = ""
+        return Finding(True, version=version, where=str(Path(spec.origin or "").parent))
+
+    return find
+
+
+def _python() -> Finding:
+    return Finding(True, version=platform.python_version(), where=sys.executable)
+
+
+def _newlib() -> Finding:
+    compiler = runner.which("arm-none-eabi-gcc")
+    if compiler is None:
+        return Finding(False)
+    argv = [compiler, "-print-file-name=libc.a"]
+    path = Path(runner.run(argv, timeout=_VERSION_TIMEOUT, check=False).stdout.strip())
+    # without it, gcc echoes the bare name back
+    return Finding(path.is_absolute() and path.is_file(), where=str(path))
+
+
+def _serial_access() -> Finding:
+    """Whether this user may open serial ports; a missing group is the usual first obstacle."""
+    ports = sorted(str(p) for pattern in ("ttyACM*", "ttyUSB*") for p in Path("/dev").glob(pattern))
+    if not ports:
+        return Finding(True, version="no board is attached")
+    closed = [port for port in ports if not os.access(port, os.R_OK | os.W_OK)]
+    if closed:
+        return Finding(False, where=closed[0], problem="this user may not open it")
+    return Finding(True, version=f"{len(ports)} ports", where=ports[0])
+
+
+_ARM = {"apt": "gcc-arm-none-eabi libnewlib-arm-none-eabi", "brew": "--cask gcc-arm-embedded"}
+
+PROBES: tuple[Probe, ...] = (
+    Probe("python", "runs edgepack (3.11 or newer)", True, {}, _python),
+    Probe(
+        "ai-edge-litert",
+        "LiteRT, the host's side of every comparison",
+        True,
+        {"pip": "ai-edge-litert"},
+        _package("ai_edge_litert", "ai-edge-litert"),
+    ),
+    Probe(
+        "tflite-micro",
+        "TFLite Micro's interpreter, the oracle of bit-exactness",
+        True,
+        {"pip": "tflite-micro"},
+        _package("tflite_micro", "tflite_micro"),
+    ),
+    Probe(
+        "arm-none-eabi-gcc",
+        "compiles for Cortex-M",
+        True,
+        _ARM,
+        _program("arm-none-eabi-gcc", "--version"),
+    ),
+    Probe("newlib", "the C library of arm-none-eabi-gcc", True, _ARM, _newlib),
+    Probe(
+        "qemu-system-arm",
+        "emulates Cortex-M boards",
+        True,
+        {"apt": "qemu-system-arm", "brew": "qemu"},
+        _program("qemu-system-arm", "--version"),
+    ),
+    Probe(
+        "gcc",
+        "compiles for the host target",
+        False,
+        {"apt": "gcc libc6-dev", "brew": "gcc"},
+        _program("gcc", "--version"),
+    ),
+    Probe(
+        "tensorflow",
+        "trains, compresses and converts Keras models",
+        False,
+        {"pip": "edgepack[tf]"},
+        _package("tensorflow", "tensorflow"),
+    ),
+    Probe(
+        "riscv64-unknown-elf-gcc",
+        "compiles for RISC-V",
+        False,
+        {"apt": "gcc-riscv64-unknown-elf", "brew": "riscv-software-src/riscv/riscv-tools"},
+        _program("riscv64-unknown-elf-gcc", "--version"),
+    ),
+    Probe(
+        "qemu-system-riscv32",
+        "emulates RISC-V boards",
+        False,
+        {"apt": "qemu-system-misc", "brew": "qemu"},
+        _program("qemu-system-riscv32", "--version"),
+    ),
+    Probe(
+        "clang",
+        "a second compiler for the host target",
+        False,
+        {"apt": "clang", "brew": "llvm"},
+        _program("clang", "--version"),
+    ),
+    Probe(
+        "serial ports",
+        "reach boards that are plugged in",
+        False,
+        {"command": 'sudo usermod -a -G dialout "$USER"   # then log in again'},
+        _serial_access,
+    ),
+)
+
+
+def install_command(packages: dict[str, str]) -> str | None:
+    """The exact command that installs one probe's packages on this machine.
+
+    Returns None where nothing is known to install: the thing comes with the operating system, or
+    this machine's package manager is none that we know.
+    """
+    if "command" in packages:
+        return packages["command"]
+    if "pip" in packages:
+        return f"{shlex.quote(sys.executable)} -m pip install {shlex.quote(packages['pip'])}"
+    if "apt" in packages and runner.which("apt-get"):
+        sudo = "" if os.geteuid() == 0 else "sudo "
+        return f"{sudo}apt-get install -y --no-install-recommends {packages['apt']}"
+    if "brew" in packages and runner.which("brew"):
+        return f"brew install {packages['brew']}"
+    return None
+
+
+def examine(probes: tuple[Probe, ...] = PROBES) -> tuple[Check, ...]:
+    """Look for everything in `probes`; nothing is imported, nothing is changed."""
+    checks = []
+    for probe in probes:
+        finding = probe.find()
+        install = None if finding.found else install_command(probe.packages)
+        checks.append(
+            Check(
+                probe.name,
+                probe.purpose,
+                probe.required,
+                finding.found,
+                finding.version,
+                finding.where,
+                finding.problem,
+                install,
+            )
+        )
+    return tuple(checks)

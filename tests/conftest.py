@@ -1,0 +1,57 @@
+"""What a test may need: markers that skip with a reason, and the folder of real data."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+def data_dir() -> Path | None:
+    """The folder of real models and data: EDGEPACK_DATA, or ../shared/data beside the checkout."""
+    named = os.environ.get("EDGEPACK_DATA")
+    folder = Path(named) if named else CHECKOUT.parent / "shared" / "data"
+    return folder if folder.is_dir() else None
+
+
+def _missing(item: pytest.Item) -> str | None:
+    """Why a test cannot run here, or None."""
+    names = {mark.name for mark in item.iter_markers()}
+    if "needs_tf" in names and importlib.util.find_spec("tensorflow") is None:
+        return "TensorFlow is not installed: pip install edgepack[tf]"
+    if "needs_oracle" in names and importlib.util.find_spec("tflite_micro") is None:
+        return "there is no tflite-micro wheel for this platform"
+    if "needs_data" in names and data_dir() is None:
+        return "the folder of real models and data is absent: set EDGEPACK_DATA"
+    if "emulator" in names:
+        for tool in ("arm-none-eabi-gcc", "qemu-system-arm"):
+            if shutil.which(tool) is None:
+                return f"{tool} is not installed: make setup"
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        reason = _missing(item)
+        if reason is not None:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real models and data; the test carries the marker `needs_data`."""
+    folder = data_dir()
+    if folder is None:
+        pytest.fail("a test that uses real_data must be marked needs_data")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The top of the checkout."""
+    return CHECKOUT
