@@ -10,8 +10,8 @@
     data = model.build()
 
 Tensors are handles (indices within their subgraph); None stands for an optional input that is left
-out. Option names are the schema's, in snake_case or camelCase; enums are given by name. Everything is
-checked against the schema, so that a misspelt option or type raises ValueError.
+out. Option names are the schema's, in snake_case or camelCase; enums are given by name. Everything
+is checked against the schema, so that a misspelt option or type raises ValueError.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def spec(
 class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]  # the schema is generated, untyped
     """A buffer whose data lie 16-byte aligned in the file; the generated Pack does not align."""
 
-    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802  # overrides the schema's
+    def Pack(self, builder: flatbuffers.Builder) -> int:
         if self.data is not None:
             data = bytes(self.data)
             builder.Prep(_BUFFER_ALIGNMENT, len(data))
@@ -108,9 +108,7 @@ class SubgraphBuilder:
     def __init__(self, owner: ModelBuilder, name: str, index: int) -> None:
         self.index = index
         self._owner = owner
-        self._graph = schema.SubGraphT(
-            tensors=[], inputs=[], outputs=[], operators=[], name=name
-        )
+        self._graph = schema.SubGraphT(tensors=[], inputs=[], outputs=[], operators=[], name=name)
 
     def tensor(
         self,
@@ -168,10 +166,11 @@ class SubgraphBuilder:
         if dtype not in _NUMPY:
             raise ValueError(f"no constant of type {dtype}; allowed: {', '.join(_NUMPY)}")
         given = np.asarray(array)
-        values = given.astype(_NUMPY[dtype])
-        if not np.array_equal(values.astype(given.dtype), given, equal_nan=given.dtype.kind == "f"):
-            if given.dtype.kind in "iub" or not dtype.startswith("FLOAT"):
-                raise ValueError(f"the constant's values do not fit {dtype}")
+        values: npt.NDArray[Any] = given.astype(_NUMPY[dtype])
+        # floats may be rounded to a narrower float, integers must survive
+        rounding = given.dtype.kind == "f" and dtype.startswith("FLOAT")
+        if not rounding and not np.array_equal(values.astype(given.dtype), given):
+            raise ValueError(f"the constant's values do not fit {dtype}")
         if dtype == "INT4":
             raw = pack_int4(values)
         else:
@@ -300,7 +299,7 @@ class ModelBuilder(SubgraphBuilder):
 
 
 def pack_int4(values: npt.NDArray[np.int8]) -> bytes:
-    """Two elements to a byte, the first in the low nibble; an odd last byte has a zero high nibble."""
+    """Two elements to a byte, the first in the low nibble; an odd last one leaves the high at 0."""
     flat = values.reshape(-1)
     if flat.size and (flat.min() < -8 or flat.max() > 7):
         raise ValueError(f"INT4 holds -8..7, got {flat.min()}..{flat.max()}")
@@ -362,4 +361,5 @@ def _enum_value(enum: Any, name: str) -> int:
 
 
 def _enum_name(enum: Any, value: int) -> str:
-    return next(n for n, v in vars(enum).items() if v == value and not n.startswith("_"))
+    names = (n for n, v in vars(enum).items() if v == value and not n.startswith("_"))
+    return str(next(names))

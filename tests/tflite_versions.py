@@ -1,7 +1,7 @@
 """Operator versions: the lowest one that a runtime must know for the tensor types of an op.
 
-LiteRT refuses a version above what it knows; TFLM ignores it. The numbers follow the version table of
-the TFLite documentation (tensorflow.org/lite/guide/ops_version) and of LiteRT's operator registry.
+LiteRT refuses a version above what it knows; TFLM ignores it. The numbers follow the version table
+of the TFLite documentation (tensorflow.org/lite/guide/ops_version) and LiteRT's operator registry.
 """
 
 from __future__ import annotations
@@ -9,21 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+# Ops whose 8-bit and 16-bit forms both came with version 2.
+_SECOND = (
+    "ABS", "ADD", "ARG_MAX", "ARG_MIN", "AVERAGE_POOL_2D", "BATCH_TO_SPACE_ND", "CONCATENATION",
+    "DEPTH_TO_SPACE", "EQUAL", "EXP", "GELU", "GREATER", "GREATER_EQUAL", "L2_NORMALIZATION",
+    "LEAKY_RELU", "LESS", "LESS_EQUAL", "LOG", "LOG_SOFTMAX", "MAXIMUM", "MAX_POOL_2D",
+    "MINIMUM", "NOT_EQUAL", "PACK", "PAD", "PADV2", "REDUCE_MAX", "REDUCE_MIN", "RELU", "RELU6",
+    "RSQRT", "SLICE", "SPACE_TO_BATCH_ND", "SPACE_TO_DEPTH", "SPLIT", "SPLIT_V",
+    "SQUARED_DIFFERENCE", "SUB", "SUM", "UNPACK",
+)  # fmt: skip
+
 # op -> version of its first input's type; a type that is not listed takes version 1.
 _BY_INPUT: dict[str, dict[str, int]] = {
-    **dict.fromkeys(
-        (
-            "ADD", "SUB", "AVERAGE_POOL_2D", "MAX_POOL_2D", "CONCATENATION", "PAD", "PADV2",
-            "SOFTMAX", "TANH", "LOGISTIC", "RESHAPE", "MEAN", "SUM", "MINIMUM", "MAXIMUM",
-            "SPLIT", "SPLIT_V", "TRANSPOSE", "STRIDED_SLICE", "RESIZE_BILINEAR", "GATHER",
-            "RESIZE_NEAREST_NEIGHBOR", "BATCH_TO_SPACE_ND", "SPACE_TO_BATCH_ND", "SLICE",
-            "RELU", "RELU6", "SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "L2_NORMALIZATION", "MUL",
-            "PACK", "UNPACK", "REDUCE_MAX", "REDUCE_MIN", "LEAKY_RELU", "ABS", "EQUAL",
-            "NOT_EQUAL", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL", "ARG_MAX", "ARG_MIN",
-            "LOG_SOFTMAX", "BATCH_MATMUL", "SQUARED_DIFFERENCE", "RSQRT", "EXP", "LOG", "GELU",
-        ),
-        {"INT8": 2, "INT16": 2},
-    ),
     "CONV_2D": {"INT8": 3, "INT16": 4},
     "DEPTHWISE_CONV_2D": {"INT8": 3, "INT16": 5},
     "FULLY_CONNECTED": {"INT8": 4, "INT16": 7},
@@ -42,7 +39,6 @@ _BY_INPUT: dict[str, dict[str, int]] = {
     "LOGISTIC": {"INT8": 2, "INT16": 3},
     "TANH": {"INT8": 2, "INT16": 3},
     "SOFTMAX": {"INT8": 2, "INT16": 3},
-    "RESHAPE": {},
 }  # fmt: skip
 
 
@@ -61,7 +57,8 @@ def operator_version(
         options: the options as the builder was given them.
     """
     first = next((t for t in inputs if t is not None), "FLOAT32")
-    version = _BY_INPUT.get(op, {}).get(first, 1)
+    known = {"INT8": 2, "INT16": 2} if op in _SECOND else _BY_INPUT.get(op, {})
+    version = known.get(first, 1)
     weights = inputs[1] if len(inputs) > 1 else None
     if op == "FULLY_CONNECTED":
         if weights == "INT4":

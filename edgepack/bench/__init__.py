@@ -1,0 +1,1 @@
+"""Sessions with a device, the host reference, the oracle, parity and statistics."""
