@@ -94,6 +94,8 @@ def run(argv: Sequence[str]) -> int:
         with use(output), _terminable():
             code = make_app()(rest, prog_name="edgepack", standalone_mode=False)
             sys.stdout.flush()
+        if code == EXIT_INTERRUPTED:  # how typer reports Ctrl-C
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except EdgepackError as error:
         output.error(error)
