@@ -19,6 +19,8 @@ LEVELS = {
     "types": 0,
     "resources": 0,
     "runner": 0,
+    "atomic": 0,
+    "cache": 0,
     "ir": 1,
     "targets": 1,
     "models": 1,
@@ -47,6 +49,8 @@ LEVELS = {
 SAME_LEVEL = {
     ("runner", "errors"): "every module raises the errors of the one tree",
     ("resources", "errors"): "every module raises the errors of the one tree",
+    ("atomic", "errors"): "every module raises the errors of the one tree",
+    ("cache", "atomic"): "cached artefacts appear whole or not at all",
     ("pipeline", "config"): "the pipeline runs what the configuration says",
     ("cli", "commands"): "the application lists the commands",
     ("__main__", "cli"): "starts it",
