@@ -1,0 +1,1 @@
+"""Compression methods, one file each: a Keras model and data in, a smaller Keras model out."""

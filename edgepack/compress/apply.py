@@ -1,0 +1,82 @@
+"""Run the compression steps of a recipe, in order, in one child process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from edgepack.compress.methods import Step
+from edgepack.errors import UnsupportedError, UsageError
+from edgepack.models.handle import ModelFormat, ModelHandle
+from edgepack.models.isolate import Task, require_package, run_task
+from edgepack.models.keras_file import handle_from
+from edgepack.models.progress import Progress, silent
+
+MODEL_NAME = "model.keras"
+REPORT_NAME = "compress.json"
+DEFAULT_SECONDS = 3600.0
+STEPS: TypeAdapter[tuple[Step, ...]] = TypeAdapter(tuple[Step, ...])
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """The compressed model, and the path and content of the report on it (`compress.json`)."""
+
+    handle: ModelHandle
+    report_path: Path
+    report: dict[str, Any]
+
+
+def apply(
+    handle: ModelHandle,
+    steps: Sequence[Step],
+    data: Path | None,
+    out_dir: Path,
+    *,
+    progress: Progress = silent,
+    timeout: float = DEFAULT_SECONDS,
+) -> Compressed:
+    """Compress a Keras model.
+
+    Args:
+        handle: the model; its file is not changed.
+        steps: configurations from `compress.methods`, at least one.
+        data: an `.npz` as `models.dataset` reads it, or None where no step trains.
+        out_dir: gets `model.keras` and `compress.json`; made if need be.
+        progress: told the step and its share done.
+        timeout: seconds for all steps together.
+
+    Raises:
+        UsageError: there is no step.
+        UnsupportedError: the model is of a format that cannot be trained.
+        ConfigError, DataError: a step finds nothing to do, or data that do not fit.
+        MissingToolError: TensorFlow is not installed.
+        ConversionError: the child process crashed or ran out of time.
+    """
+    if not steps:
+        raise UsageError("there is no compression step", allowed="at least one [[compress]] table")
+    if handle.format is not ModelFormat.KERAS:
+        raise UnsupportedError(
+            f"{handle.path.name} is a {handle.format.value} model, which cannot be trained",
+            allowed="a .keras model, or an entry that makes one",
+        )
+    require_package("tensorflow", extra="tf", why="to compress a model")
+    out_dir.mkdir(parents=True, exist_ok=True)
+    path = out_dir / MODEL_NAME
+    arguments = {
+        "model": str(handle.path.resolve()),
+        "steps": STEPS.dump_python(tuple(steps), mode="json"),
+        "data": None if data is None else str(data.resolve()),
+        "out": str(path.resolve()),
+    }
+    what = f"compressing {handle.path.name}"
+    reply = run_task(Task("edgepack.compress.apply_child:run", arguments, what, timeout), progress)
+    report_path = out_dir / REPORT_NAME
+    text = json.dumps(reply["report"], indent=2, sort_keys=True)
+    report_path.write_text(text + "\n", encoding="utf-8")
+    return Compressed(handle_from(path, reply["description"]), report_path, reply["report"])

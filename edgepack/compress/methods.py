@@ -1,0 +1,34 @@
+"""The table of compression methods.
+
+To add a method: write `edgepack/compress/<name>.py` with `NAME`, a frozen `Config` whose `method` is
+a `Literal` of that name, and `run(model, config, context) -> Outcome`; add a row to `METHODS` and its
+`Config` to `Step`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from edgepack.compress import prune_magnitude
+from edgepack.compress.context import Context, Outcome
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method: its configuration class, and what runs in the child process."""
+
+    config: type[Any]
+    run: Callable[[Any, Any, Context], Outcome]
+
+
+METHODS: dict[str, Method] = {
+    prune_magnitude.NAME: Method(prune_magnitude.Config, prune_magnitude.run),
+}
+
+# One `[[compress]]` table of edgepack.toml; `method` tells which. With a second method this becomes
+# a union that pydantic discriminates by that field.
+Step = Annotated[prune_magnitude.Config, Field()]

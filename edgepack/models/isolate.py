@@ -1,0 +1,173 @@
+"""Run model-half code in a child process: its noise, its memory and its crashes stay there.
+
+TensorFlow prints to standard error from C++ at import, takes 300 MB, and its converter can end in a
+segmentation fault. A task is a function named `module:function` that takes a dictionary and a
+`Progress` and returns a dictionary (both plain JSON); `edgepack.models.worker` is the child's side.
+
+The child's standard output carries one JSON object per line: `progress`, then `result` or `error`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from edgepack import errors, runner
+from edgepack.errors import ConversionError, EdgepackError, MissingToolError
+from edgepack.models.progress import Progress, silent
+
+# Bits of a float result depend on these; a child always runs with the same ones.
+_ENVIRONMENT = {
+    "KERAS_BACKEND": "tensorflow",
+    "PYTHONHASHSEED": "0",
+    "TF_CPP_MIN_LOG_LEVEL": "1",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+    "TF_USE_LEGACY_KERAS": "0",
+}
+_LOG_LINES = 6  # of the child's own log shown with a crash
+_NOISE = ("cudart_stub", "cuda drivers", "absl::InitializeLog", "cpu_feature_guard", "rebuild Tens")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a child is to run.
+
+    `function` is `module:function` inside edgepack, `arguments` its one JSON-able argument, `what`
+    names the work in an error ("quantize digits.keras"), `timeout` is in seconds.
+    """
+
+    function: str
+    arguments: dict[str, Any]
+    what: str
+    timeout: float
+
+
+def has_package(name: str) -> bool:
+    """Whether a Python package could be imported, found out without importing it."""
+    return importlib.util.find_spec(name) is not None
+
+
+def require_package(name: str, *, extra: str, why: str) -> None:
+    """Demand an optional package.
+
+    Args:
+        name: the package as it is imported.
+        extra: the extra of edgepack that brings it.
+        why: what it is needed for, as in "to train and quantize".
+
+    Raises:
+        MissingToolError: it is not installed.
+    """
+    if not has_package(name):
+        raise MissingToolError(
+            f"the Python package {name} is needed {why} and is not installed",
+            next_step=f"pip install 'edgepack[{extra}]'",
+        )
+
+
+def run_task(task: Task, progress: Progress = silent) -> dict[str, Any]:
+    """Run a task in a child of its own and return what it returned.
+
+    Raises:
+        EdgepackError: the very error that the task raised.
+        ConversionError: the child died (a signal, an exit) or outlived `task.timeout`.
+    """
+    request = json.dumps({"function": task.function, "arguments": task.arguments})
+    argv = [sys.executable, "-P", "-m", "edgepack.models.worker"]
+    with (
+        tempfile.TemporaryFile() as log,
+        runner.background(argv, env=_environment(), stdin=True, stderr=log) as child,
+    ):
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            runner.stop(child)
+
+        clock = threading.Timer(task.timeout, expire)
+        clock.daemon = True
+        clock.start()
+        try:
+            assert child.stdin is not None and child.stdout is not None
+            reply = _converse(child.stdin, child.stdout, request, progress)
+            if reply is None:
+                child.wait()
+        finally:
+            clock.cancel()
+        if reply is not None:
+            return _unwrap(reply)
+        if expired.is_set():
+            raise ConversionError(
+                f"{task.what} did not finish within {task.timeout:g} s and was stopped",
+                next_step="give it a larger timeout_s in edgepack.toml, or less data",
+            )
+        raise ConversionError(f"{task.what} {_death(child.returncode)}{_tail(log)}")
+
+
+def _environment() -> dict[str, str]:
+    """The child finds the same edgepack that runs here, installed or in a checkout."""
+    package_root = str(Path(__file__).resolve().parents[2])
+    inherited = os.environ.get("PYTHONPATH")
+    path = os.pathsep.join([package_root, inherited] if inherited else [package_root])
+    return {**_ENVIRONMENT, "PYTHONPATH": path}
+
+
+def _converse(
+    stdin: IO[bytes], stdout: IO[bytes], request: str, progress: Progress
+) -> dict[str, Any] | None:
+    """Send the request and follow the child; None when it closed its output without a reply."""
+    try:
+        stdin.write(request.encode())
+        stdin.close()
+    except BrokenPipeError:
+        return None
+    for message in _messages(stdout):
+        if "progress" in message:
+            stage, fraction, text = message["progress"]
+            progress(stage, fraction, text)
+        else:
+            return message
+    return None
+
+
+def _messages(stdout: IO[bytes]) -> Iterator[dict[str, Any]]:
+    for line in stdout:
+        try:
+            message = json.loads(line)
+        except ValueError:  # the child was killed in the middle of a line
+            return
+        if isinstance(message, dict):
+            yield message
+
+
+def _unwrap(reply: dict[str, Any]) -> dict[str, Any]:
+    if "error" in reply:
+        error = reply["error"]
+        kind = getattr(errors, error["class"], EdgepackError)
+        raise kind(error["message"], allowed=error["allowed"], next_step=error["next_step"])
+    result = reply["result"]
+    assert isinstance(result, dict)
+    return result
+
+
+def _death(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"crashed: its process died of {signal.Signals(-code).name}"
+    return f"failed: its process ended with exit code {code} and no result"
+
+
+def _tail(log: IO[bytes]) -> str:
+    """The last lines of the child's log that say something, indented below the message."""
+    log.seek(0)
+    lines = log.read().decode("utf-8", "replace").splitlines()
+    kept = [line for line in lines if line.strip() and not any(word in line for word in _NOISE)]
+    return "".join(f"\n  {line.rstrip()[:200]}" for line in kept[-_LOG_LINES:])

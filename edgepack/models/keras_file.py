@@ -1,0 +1,47 @@
+"""`.keras` files (Keras 3), checked here and opened in a child process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edgepack.models.handle import ModelFormat, ModelHandle, TensorSpec, sha256_of
+from edgepack.models.isolate import Task, require_package, run_task
+from edgepack.models.keras_archive import check_keras_archive
+from edgepack.types import DType
+
+LOAD_SECONDS = 120.0  # import TensorFlow and rebuild the network, on a slow machine
+
+
+def load_keras_file(path: Path) -> ModelHandle:
+    """Describe a `.keras` file.
+
+    Raises:
+        ModelError: it is missing, damaged, or Keras cannot rebuild it.
+        UnsupportedError: it holds a Lambda layer or a custom class.
+        MissingToolError: TensorFlow is not installed.
+        ConversionError: the child that opened it crashed.
+    """
+    check_keras_archive(path)
+    require_package("tensorflow", extra="tf", why=f"to open {path.name}")
+    task = Task(
+        "edgepack.models.keras_child:describe_file",
+        {"path": str(path.resolve())},
+        what=f"loading {path.name}",
+        timeout=LOAD_SECONDS,
+    )
+    return handle_from(path, run_task(task))
+
+
+def handle_from(path: Path, description: dict[str, Any]) -> ModelHandle:
+    """The handle of a `.keras` file from what `keras_child.describe` said of it."""
+    return ModelHandle(
+        path=path,
+        format=ModelFormat.KERAS,
+        sha256=sha256_of(path),
+        inputs=tuple(TensorSpec.from_dict(spec) for spec in description["inputs"]),
+        outputs=tuple(TensorSpec.from_dict(spec) for spec in description["outputs"]),
+        dtypes=tuple(DType(name) for name in description["dtypes"]),
+        parameters=description["parameters"],
+        producer=description["producer"],
+    )
