@@ -35,6 +35,30 @@ typedef void (*ep_layer_hook)(void *user, int layer, int output, const void *dat
 #define EP_NOINLINE static
 #endif
 
+/* Where the linker puts the model's weights and edgepack's tables, so that sizes can tell them apart. */
+#if defined(__ELF__) && (defined(__GNUC__) || defined(__clang__))
+#define EP_WEIGHTS __attribute__((section(".rodata.ep_weights")))
+#define EP_TABLES __attribute__((section(".rodata.ep_tables")))
+#else
+#define EP_WEIGHTS
+#define EP_TABLES
+#endif
+
+/* real / scale + zero_point, rounded to nearest (halves away from zero) and clamped to [low, high]. */
+static inline int32_t ep_quantize(float real, float scale, int32_t zero_point, int32_t low,
+                                  int32_t high) {
+    const float scaled = real / scale;
+    const float span = (float)(high - low) + 1.0f;
+    if (!(scaled > -2.0f * span)) { /* also catches NaN */
+        return low;
+    }
+    if (scaled > 2.0f * span) {
+        return high;
+    }
+    const int32_t q = zero_point + (int32_t)(scaled < 0.0f ? scaled - 0.5f : scaled + 0.5f);
+    return q < low ? low : q > high ? high : q;
+}
+
 #ifdef __cplusplus
 }
 #endif

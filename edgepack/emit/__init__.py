@@ -1,0 +1,1 @@
+"""Output formats, one file each: data in, text out. Templates in templates/ only wire."""

@@ -1,0 +1,85 @@
+"""The decisions of a build in one printable value: kernels chosen, memory planned."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from edgepack.ir import Graph, Module
+from edgepack.memory.check import check_plan
+from edgepack.memory.plan import MemoryPlan, plan_memory
+from edgepack.ops.shared.base import NodeView
+from edgepack.ops.shared.kernel import Const, Isa, KernelCall, Lowered
+from edgepack.ops.table import OPS
+from edgepack.passes.flows import run_flow
+
+
+@dataclass(frozen=True)
+class GraphProgram:
+    """One graph with one lowered entry per node and its memory plan."""
+
+    graph: Graph
+    lowered: tuple[Lowered, ...]
+    plan: MemoryPlan
+
+    def views(self) -> tuple[NodeView, ...]:
+        return tuple(NodeView.of(self.graph, node) for node in self.graph.nodes)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A module ready to be emitted; graphs[i] is subgraph i."""
+
+    module: Module
+    isa: Isa
+    graphs: tuple[GraphProgram, ...]
+
+    @property
+    def main(self) -> GraphProgram:
+        return self.graphs[0]
+
+    @property
+    def arena_bytes(self) -> int:
+        return self.main.plan.arena_bytes
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the model as written, before any rewrite removed some."""
+        return sum(OPS[v.node.op].macs(v) for g in self.graphs for v in g.views())
+
+
+def build_program(module: Module, isa: Isa) -> Program:
+    """Verify, rewrite, choose kernels and plan memory.
+
+    Raises:
+        UnsupportedError: an op or type without a kernel.
+        ModelError: an inconsistent model.
+    """
+    rewritten = run_flow(module)
+    return Program(rewritten, isa, tuple(_graph_program(g, isa) for g in rewritten.graphs))
+
+
+def _graph_program(graph: Graph, isa: Isa) -> GraphProgram:
+    lowered = tuple(OPS[n.op].lower(NodeView.of(graph, n), isa) for n in graph.nodes)
+    plan = plan_memory(graph, lowered)
+    check_plan(graph, lowered, plan)
+    return GraphProgram(graph, lowered, plan)
+
+
+def parameters(module: Module) -> int:
+    """Elements of all constant tensors that are data of the model (not shapes and axes)."""
+    seen = {
+        id(t.data): math.prod(t.shape)
+        for graph in module.graphs
+        for t in graph.tensors.values()
+        if (t.data is not None and t.quant is not None)
+        or (t.data is not None and t.dtype.value == "FLOAT32")
+    }
+    return sum(seen.values())
+
+
+def const_bytes(call: Lowered, role: str) -> int:
+    """Bytes of the build-time constants of one call with this role."""
+    if not isinstance(call, KernelCall):
+        return 0
+    return sum(a.data.nbytes for a in call.args if isinstance(a, Const) and a.role == role)

@@ -1,0 +1,7 @@
+"""The intermediate representation: a module of graphs of nodes over tensors."""
+
+from edgepack.ir.graph import Graph, Module
+from edgepack.ir.node import ABSENT, Attributes, Node
+from edgepack.ir.tensor import Quantization, Tensor
+
+__all__ = ["ABSENT", "Attributes", "Graph", "Module", "Node", "Quantization", "Tensor"]

@@ -1,0 +1,1 @@
+"""Memory planning: Graph and lowered calls -> MemoryPlan, a printable table of offsets."""

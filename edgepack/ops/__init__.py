@@ -1,0 +1,1 @@
+"""Operators: one file per op; `edgepack.ops.table.OPS` is the explicit table."""

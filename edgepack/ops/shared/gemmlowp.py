@@ -1,0 +1,80 @@
+"""gemmlowp's fixed-point transcendental functions, evaluated at build time to make tables.
+
+Raw values are int32 arrays in Q(integer bits).(31 - integer bits). The constants are those that
+gemmlowp's fixedpoint.h states (rounded values of exp(-1/8), 1/3, exp(-2**k), 48/17, 32/17).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from edgepack.ops.shared.fixed_point import (
+    INT32_MAX,
+    INT32_MIN,
+    doubling_high_mul,
+    rounding_divide_by_pot,
+)
+
+I64 = npt.NDArray[np.int64]
+
+_EXP_MINUS_EIGHTH = 1895147668
+_ONE_THIRD = 715827883
+# exponent k -> exp(-2**k) in Q0.31
+_EXP_MINUS_POT = (
+    (-2, 1672461947),
+    (-1, 1302514674),
+    (0, 790015084),
+    (1, 290630308),
+    (2, 39332535),
+    (3, 720401),
+    (4, 242),
+)
+
+
+def saturating_multiply_by_pot(x: I64, exponent: int) -> I64:
+    """x * 2**exponent: saturating to the left, rounding to the right."""
+    if exponent <= 0:
+        return rounding_divide_by_pot(x, -exponent)
+    return np.asarray(np.clip(x << exponent, INT32_MIN, INT32_MAX), np.int64)
+
+
+def _exp_between_minus_quarter_and_0(x: I64) -> I64:
+    """exp of Q0.31 values in [-1/4, 0): a polynomial around -1/8."""
+    shifted = x + (1 << 28)
+    square = doubling_high_mul(shifted, shifted)
+    cube = doubling_high_mul(square, shifted)
+    fourth = doubling_high_mul(square, square)
+    fourth_over_4 = saturating_multiply_by_pot(fourth, -2)
+    tail = saturating_multiply_by_pot(
+        doubling_high_mul(fourth_over_4 + cube, _ONE_THIRD) + square, -1
+    )
+    return _EXP_MINUS_EIGHTH + doubling_high_mul(_EXP_MINUS_EIGHTH, shifted + tail)
+
+
+def exp_on_negative_values(x: npt.ArrayLike, integer_bits: int) -> I64:
+    """exp(x) in Q0.31 for x <= 0 in Q(integer_bits)."""
+    raw = np.asarray(x, np.int64)
+    fractional = 31 - integer_bits
+    quarter = 1 << (fractional - 2)
+    reduced = (raw & (quarter - 1)) - quarter
+    result = _exp_between_minus_quarter_and_0(saturating_multiply_by_pot(reduced, integer_bits))
+    remainder = reduced - raw
+    for exponent, factor in _EXP_MINUS_POT:
+        if integer_bits > exponent:
+            bit = 1 << (fractional + exponent)
+            result = np.where(remainder & bit, doubling_high_mul(result, factor), result)
+    if integer_bits > 5:
+        result = np.where(raw < -(1 << (fractional + 5)), 0, result)
+    return np.asarray(np.where(raw == 0, INT32_MAX, result), np.int64)
+
+
+def one_over_one_plus_x(x: npt.ArrayLike) -> I64:
+    """1 / (1 + x) in Q0.31 for x in [0, 1) in Q0.31: three Newton steps."""
+    total = np.asarray(x, np.int64) + INT32_MAX
+    half_denominator = (total + 1) // 2
+    y = 1515870810 + doubling_high_mul(half_denominator, -1010580540)
+    for _ in range(3):
+        error = (1 << 29) - doubling_high_mul(half_denominator, y)
+        y = y + saturating_multiply_by_pot(doubling_high_mul(y, error), 2)
+    return saturating_multiply_by_pot(y, 1)

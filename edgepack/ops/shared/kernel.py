@@ -1,0 +1,149 @@
+"""Lowered calls: what the emitter needs to know about one use of a C kernel, as printable data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from edgepack.types import Array
+
+# Fields of a params struct: C integers, floats (emitted so that they read back to the same
+# bits), or arrays of them.
+FieldValue = int | float | bool | tuple[int, ...] | tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Input:
+    """Pointer to input tensor `slot`, typed by its dtype; a constant is emitted as stored."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class Output:
+    """Pointer to output tensor `slot`, typed by its dtype."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """Pointer to the call's scratch memory (KernelCall.scratch_bytes of it), as `ctype *`."""
+
+    ctype: str
+
+
+@dataclass(frozen=True, eq=False)
+class Const:
+    """Pointer to a constant made at build time.
+
+    Args:
+        name: what it is, a C identifier such as `weights`; part of the emitted name.
+        data: 1-D array of the C element type (int8, int16, int32, uint8, uint32, float32, ...).
+        role: `weights` (counts as the model's weights in the size table) or `tables`.
+        align: alignment in bytes that the kernel relies on.
+    """
+
+    name: str
+    data: Array
+    role: Literal["weights", "tables"] = "weights"
+    align: int = 4
+
+
+@dataclass(frozen=True)
+class Null:
+    """A NULL pointer of `ctype`, for an optional operand that is absent."""
+
+    ctype: str
+
+
+@dataclass(frozen=True)
+class Params:
+    """Pointer to a `static const` struct of compile-time constants; fields in declaration order."""
+
+    ctype: str
+    fields: tuple[tuple[str, FieldValue], ...]
+
+
+@dataclass(frozen=True)
+class SubgraphRef:
+    """The function of subgraph `index`, `ep_status (*)(ep_context *, uint8_t *arena)`."""
+
+    index: int
+
+
+Arg = Input | Output | Scratch | Const | Null | Params | SubgraphRef
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Memory that input and output of a call may share.
+
+    The output may overlap the input if it starts at least `lead` bytes before it
+    (offset(output) <= offset(input) - lead); a negative lead lets it start that much after it.
+    lead = 0 includes the same address: in place.
+    """
+
+    input_slot: int
+    output_slot: int
+    lead: int
+
+
+@dataclass(frozen=True)
+class KernelCall:
+    """One call of one kernel.
+
+    Args:
+        function: C function, declared in firmware/kernels/`header`.
+        args: arguments in order.
+        scratch_bytes: bytes of scratch memory the call needs, aligned to 8.
+        overlaps: which inputs the outputs may overwrite while the kernel runs.
+        macs: multiply-accumulates that the kernel executes.
+        fallible: the function returns ep_status (others return void).
+        reason: why this kernel was chosen, for `--explain`.
+    """
+
+    function: str
+    header: str
+    args: tuple[Arg, ...]
+    scratch_bytes: int = 0
+    overlaps: tuple[Overlap, ...] = ()
+    macs: int = 0
+    fallible: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Tensor `tensor` lies `offset` bytes into tensor `within`: no bytes move."""
+
+    tensor: int
+    within: int
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Alias:
+    """A node that needs no code: its tensors share memory. Tensor ids, not slots."""
+
+    placements: tuple[Placement, ...]
+    reason: str = "no copy: the tensors share memory"
+
+
+Lowered = KernelCall | Alias
+
+
+@dataclass(frozen=True)
+class Isa:
+    """What the kernels may use.
+
+    Args:
+        features: subset of {"dsp", "mve", "fpu", "neon", ...}, as the soc record lists them.
+        optimize: speed | size | ram | balanced.
+    """
+
+    features: frozenset[str] = field(default_factory=frozenset)
+    optimize: Literal["speed", "size", "ram", "balanced"] = "balanced"
+
+    def has(self, feature: str) -> bool:
+        return feature in self.features

@@ -1,0 +1,57 @@
+"""Requantization parameters of ops that multiply an input by weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgepack.ir import Tensor
+from edgepack.ops.shared.fixed_point import (
+    Multiplier,
+    quantize_multiplier,
+    requantize,
+    requantize_int64,
+)
+from edgepack.types import Array
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelMultipliers:
+    """One multiplier per output channel: value int32 [channels], shift int8 [channels]."""
+
+    value: npt.NDArray[np.int32]
+    shift: npt.NDArray[np.int8]
+
+    def apply(self, acc: Array) -> npt.NDArray[np.int64]:
+        """Requantize int32 accumulators whose last axis is the channel."""
+        return requantize(acc, self.value, self.shift)
+
+    def apply_int64(self, acc: Array) -> npt.NDArray[np.int64]:
+        """Requantize int64 accumulators (16x8) whose last axis is the channel."""
+        return requantize_int64(acc, self.value, self.shift)
+
+
+def channel_multipliers(
+    source: Tensor, weights: Tensor, output: Tensor, channels: int
+) -> ChannelMultipliers:
+    """input_scale * weight_scale[c] / output_scale in float64, as TFLM prepares convolutions."""
+    assert weights.quant is not None
+    scales = weights.quant.scale if weights.quant.per_channel else weights.quant.scale * channels
+    parts = [quantize_multiplier(source.scale * s / output.scale) for s in scales]
+    return _pack(parts)
+
+
+def tensor_multiplier(
+    source: Tensor, weights: Tensor, output: Tensor, channels: int
+) -> ChannelMultipliers:
+    """The per-tensor multiplier of FULLY_CONNECTED: TFLM takes the product of scales in float32."""
+    product = float(np.float32(source.scale) * np.float32(weights.scale))
+    return _pack([quantize_multiplier(product / output.scale)] * channels)
+
+
+def _pack(parts: list[Multiplier]) -> ChannelMultipliers:
+    return ChannelMultipliers(
+        np.array([m.value for m in parts], np.int32), np.array([m.shift for m in parts], np.int8)
+    )

@@ -1,0 +1,55 @@
+"""The op-level half of the IR's specification: every node is known, supported and consistent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edgepack.errors import ModelError, UnsupportedError
+from edgepack.ir import Graph, Module
+from edgepack.ops.shared.base import NodeView, unsupported
+from edgepack.ops.table import OPS
+
+
+def verify_ops(module: Module) -> None:
+    """Check every node against its op: known, supported, and shaped as the op infers.
+
+    Raises:
+        UnsupportedError: all ops and types without a kernel, one per line.
+        ModelError: a recorded shape that the op contradicts.
+    """
+    problems = list(unsupported_nodes(module))
+    if problems:
+        first = problems[0]
+        rest = "".join(f"\n{p.message}" for p in problems[1:])
+        raise UnsupportedError(first.message + rest, next_step=first.next_step)
+    for graph in module.graphs:
+        for node in graph.nodes:
+            _verify_shapes(NodeView.of(graph, node))
+
+
+def unsupported_nodes(module: Module) -> Iterator[UnsupportedError]:
+    """One error per node that the C runtime cannot run."""
+    for graph in module.graphs:
+        for node in graph.nodes:
+            yield from _problem(graph, NodeView.of(graph, node))
+
+
+def _problem(graph: Graph, view: NodeView) -> Iterator[UnsupportedError]:
+    op = OPS.get(view.node.op)
+    try:
+        if op is None:
+            raise unsupported(view, "the C runtime has no kernel for this op")
+        op.check(view)
+    except UnsupportedError as error:
+        yield error
+
+
+def _verify_shapes(view: NodeView) -> None:
+    inferred = OPS[view.node.op].infer_shape(view)
+    recorded = tuple(t.shape for t in view.outputs)
+    if inferred != recorded:
+        raise ModelError(
+            f"{view.describe()}: the recorded output shapes contradict the op, "
+            f"which gives {[list(s) for s in inferred]}",
+            next_step="edgepack convert the original model again",
+        )
