@@ -11,6 +11,7 @@ from edgepack.emit.templates import render
 from edgepack.errors import UnsupportedError
 from edgepack.ir import Tensor
 from edgepack.ops.shared.base import NodeView
+from edgepack.ops.shared.fixed_point import INTEGER_RANGE
 from edgepack.ops.shared.kernel import (
     Arg,
     Const,
@@ -85,6 +86,15 @@ class _Step:
     outputs: tuple[tuple[int, str, int], ...]  # output slot, address expression, bytes
 
 
+@dataclass(frozen=True)
+class _Run:
+    """The run function of one graph."""
+
+    index: int
+    name: str
+    steps: list[_Step]
+
+
 @dataclass
 class _Emission:
     """What accumulates while a program is walked."""
@@ -104,11 +114,7 @@ def emit_c_runtime(program: Program, name: str, origin: Origin) -> SourceText:
     prefix = f"ep_{identifier(name)}"
     emission = _Emission(prefix)
     runs = [
-        {
-            "index": i,
-            "name": g.graph.name,
-            "steps": _steps(emission, g, main=i == 0),
-        }
+        _Run(i, comment(g.graph.name), _steps(emission, g, main=i == 0))
         for i, g in enumerate(program.graphs)
     ]
     main = program.main
@@ -123,7 +129,7 @@ def emit_c_runtime(program: Program, name: str, origin: Origin) -> SourceText:
             "options": comment(origin.options),
         },
         "arena_bytes": main.plan.arena_bytes,
-        "layer_count": len(runs[0]["steps"]),
+        "layer_count": len(runs[0].steps),
         "inputs": [_io(main, i, graph.tensors[t]) for i, t in enumerate(graph.inputs)],
         "outputs": [_io(main, i, graph.tensors[t]) for i, t in enumerate(graph.outputs)],
         "state": _state(main),
@@ -156,11 +162,7 @@ def _io(program: GraphProgram, index: int, tensor: Tensor) -> dict[str, object]:
         "offset": program.plan.tensors[tensor.id],
         "scale": literal(float(tensor.scale)) if per_tensor else None,
         "zero_point": tensor.zero_point if per_tensor else None,
-        "limits": {
-            DType.INT8: (-128, 127),
-            DType.UINT8: (0, 255),
-            DType.INT16: (-32768, 32767),
-        }.get(tensor.dtype),
+        "limits": INTEGER_RANGE.get(tensor.dtype),
     }
 
 

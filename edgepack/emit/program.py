@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from edgepack.ir import Graph, Module
@@ -12,6 +11,7 @@ from edgepack.ops.shared.base import NodeView
 from edgepack.ops.shared.kernel import Const, Isa, KernelCall, Lowered
 from edgepack.ops.table import OPS
 from edgepack.passes.flows import run_flow
+from edgepack.types import DType
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,12 @@ def _graph_program(graph: Graph, isa: Isa) -> GraphProgram:
 
 
 def parameters(module: Module) -> int:
-    """Elements of all constant tensors that are data of the model (not shapes and axes)."""
+    """Elements of the constant tensors that are data of the model (not shapes and axes)."""
     seen = {
-        id(t.data): math.prod(t.shape)
+        id(tensor.data): tensor.elements
         for graph in module.graphs
-        for t in graph.tensors.values()
-        if (t.data is not None and t.quant is not None)
-        or (t.data is not None and t.dtype.value == "FLOAT32")
+        for tensor in graph.tensors.values()
+        if tensor.is_const and (tensor.quant is not None or tensor.dtype is DType.FLOAT32)
     }
     return sum(seen.values())
 

@@ -133,9 +133,11 @@ def activation_range(
     return low, high
 
 
+# TFLite clamps to the largest finite float where there is no activation, so infinities become it.
+_FLOAT_MAX = float(np.finfo(np.float32).max)
 FLOAT_ACTIVATION_RANGE = {
-    "NONE": (-math.inf, math.inf),
-    "RELU": (0.0, math.inf),
+    "NONE": (-_FLOAT_MAX, _FLOAT_MAX),
+    "RELU": (0.0, _FLOAT_MAX),
     "RELU6": (0.0, 6.0),
     "RELU_N1_TO_1": (-1.0, 1.0),
 }

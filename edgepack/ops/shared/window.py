@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-ACTIVATIONS = {0: "NONE", 1: "RELU", 2: "RELU6", 3: "RELU_N1_TO_1", 4: "TANH", 5: "SIGN_BIT"}
+ACTIVATIONS = {0: "NONE", 1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6", 4: "TANH", 5: "SIGN_BIT"}
 PADDINGS = {0: "SAME", 1: "VALID"}
 
 

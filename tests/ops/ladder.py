@@ -1,0 +1,94 @@
+"""The ladder every op climbs: numpy reference == generated C == TFLM's own interpreter.
+
+Integers must agree in every byte. Floats agree within a named tolerance, which covers the order of
+summation and the C library's transcendental functions; nothing else may differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from edgepack.frontends.tflite import load_tflite
+from edgepack.ops.evaluate import evaluate
+from edgepack.types import Array
+from tests.c_batch import Case, run_c
+from tests.oracles import run_litert, run_tflm
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """|actual - expected| <= absolute + relative * |expected|, and why that much."""
+
+    relative: float
+    absolute: float
+    reason: str
+
+
+# float32 has 24 bits of mantissa; sums of up to a few thousand products in another order, or one
+# libm call against another, differ by a few units in the last place.
+FLOAT32 = Tolerance(2e-6, 1e-6, "order of float32 additions and libm differ")
+EXACT = Tolerance(0.0, 0.0, "integers and moved bytes")
+
+Oracle = Literal["tflm", "litert", "none"]
+
+
+def climb(
+    cases: Sequence[Case],
+    work: Path,
+    *,
+    tolerance: Tolerance = FLOAT32,
+    oracle: Oracle = "tflm",
+) -> None:
+    """Check all three rungs for every case.
+
+    Args:
+        tolerance: for float outputs; integer and bool outputs always compare exactly.
+        oracle: who else wrote an interpreter for this op: TFLM where it has the op, LiteRT's
+            reference kernels where only they do.
+    """
+    compiled = run_c(cases, work)
+    for case, outputs in zip(cases, compiled, strict=True):
+        module = load_tflite(case.model, name=case.id)
+        for number, (sample, got) in enumerate(zip(case.samples, outputs, strict=True)):
+            values = evaluate(module, sample)
+            expected = [
+                values[i] if i in values else _const(module.main.tensors[i].data)
+                for i in module.main.outputs
+            ]
+            where = f"{case.id}, sample {number}"
+            if oracle != "none":
+                theirs = (run_tflm if oracle == "tflm" else run_litert)(case.model, sample)
+                _compare(f"{where}: numpy against {oracle}", expected, theirs, tolerance)
+            _compare(f"{where}: generated C against numpy", got, expected, tolerance)
+
+
+def _const(data: Array | None) -> Array:
+    assert data is not None
+    return data
+
+
+def _compare(
+    where: str, actual: Sequence[Array], expected: Sequence[Array], tolerance: Tolerance
+) -> None:
+    assert len(actual) == len(expected), where
+    for slot, (a, e) in enumerate(zip(actual, expected, strict=True)):
+        assert a.size == e.size, f"{where}, output {slot}: {a.shape} against {e.shape}"
+        assert a.dtype == e.dtype, f"{where}, output {slot}: {a.dtype} against {e.dtype}"
+        flat_a, flat_e = a.reshape(-1), e.reshape(-1)
+        if a.dtype.kind == "f":
+            wrong = ~np.isclose(
+                flat_a, flat_e, rtol=tolerance.relative, atol=tolerance.absolute, equal_nan=True
+            )
+        else:
+            wrong = flat_a != flat_e
+        if wrong.any():
+            first = int(np.argmax(wrong))
+            raise AssertionError(
+                f"{where}, output {slot}: {int(wrong.sum())} of {a.size} differ, first at index "
+                f"{first}: actual {flat_a[first]!r}, expected {flat_e[first]!r}"
+            )
