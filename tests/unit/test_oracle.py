@@ -14,6 +14,7 @@ from edgepack.errors import DataError, MissingToolError, ModelError
 from tests.oracles import litert_all_tensors, run_tflm, run_tflm_sequence, tflm_all_tensors
 from tests.tflite_builder import ModelBuilder, spec
 
+pytestmark = pytest.mark.needs_oracle
 VALUE = np.arange(8, dtype=np.int8).reshape(1, 8)
 
 

@@ -11,6 +11,7 @@ from edgepack.types import Array
 from tests.oracles import run_litert, run_tflm
 from tests.tflite_builder import ModelBuilder, pack_int4, spec
 
+pytestmark = pytest.mark.needs_oracle
 RNG = np.random.default_rng(20)
 
 
