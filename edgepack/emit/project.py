@@ -1,0 +1,206 @@
+"""The project directory: generated sources, copied firmware, manifest.json (docs/contracts.md)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edgepack import __version__
+from edgepack.emit.c_runtime import Origin, emit_c_runtime
+from edgepack.emit.c_text import identifier
+from edgepack.emit.explain import explain, layer_infos, tensor_info
+from edgepack.emit.program import Program, build_program, const_bytes, parameters
+from edgepack.emit.templates import render
+from edgepack.emit.tflm_array import emit_tflm_array
+from edgepack.emit.tflm_glue import emit_tflm_glue
+from edgepack.frontends.tflite import load_tflite
+from edgepack.manifest import Manifest, ModelInfo, write_manifest
+from edgepack.ops.shared.kernel import Isa
+from edgepack.resources import firmware_dir
+
+_INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class ProjectSpec:
+    """What to generate.
+
+    Args:
+        target: the board's id.
+        isa: what its kernels may use, and what to optimize for.
+        port_dirs: folders under firmware/port/ whose sources belong to the image.
+    """
+
+    target: str
+    isa: Isa
+    port_dirs: tuple[str, ...]
+    runtime: Literal["c", "tflm"] = "c"
+
+
+def emit_project(model_path: Path, directory: Path, spec: ProjectSpec, name: str) -> Manifest:
+    """Write a project into an existing empty directory and return its manifest.
+
+    Args:
+        model_path: a .tflite file.
+        name: the model's name; its C identifier is derived from it.
+
+    Raises:
+        ModelError, UnsupportedError: from loading and lowering the model.
+    """
+    data = model_path.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    module = load_tflite(model_path, name=name)
+    program = build_program(module, spec.isa)
+    c_name = identifier(name)
+    options = f"target {spec.target}, runtime {spec.runtime}, optimize {spec.isa.optimize}"
+    origin = Origin(name, digest, options)
+    written = _write_sources(directory, program, c_name, origin, data, spec)
+    build_id = _build_id(directory, written, options)
+    _write(directory, "build_id.c", render("build_id.c.j2", build_id=build_id))
+    manifest = Manifest(
+        edgepack_version=__version__,
+        build_id=build_id,
+        runtime=spec.runtime,
+        target=spec.target,
+        optimize=spec.isa.optimize,
+        model=_model_info(program, name, c_name, digest),
+        arena_bytes=program.arena_bytes,
+        sources=_sources(written),
+        include_dirs=tuple(
+            sorted({Path(w).parent.as_posix() for w in written if w.endswith(".h")})
+        ),
+        defines=(),
+    )
+    plan = json.dumps(explain(program), indent=2, sort_keys=True)
+    _write(directory, "plan.json", plan + "\n")
+    write_manifest(directory, manifest)
+    return manifest
+
+
+def _write_sources(
+    directory: Path,
+    program: Program,
+    c_name: str,
+    origin: Origin,
+    data: bytes,
+    spec: ProjectSpec,
+) -> list[str]:
+    """Write everything that is compiled; returns paths relative to the project."""
+    (directory / "model.tflite").write_bytes(data)
+    array = emit_tflm_array(data, c_name, origin)
+    text = emit_c_runtime(program, c_name, origin)
+    _write(directory, f"model/{array.header_name}", array.header)
+    _write(directory, f"model/{array.source_name}", array.source)
+    written = [f"model/{array.header_name}"]
+    prefix = f"ep_{c_name}"
+    if spec.runtime == "c":
+        _write(directory, f"model/{text.header_name}", text.header)
+        _write(directory, f"model/{text.source_name}", text.source)
+        _write(directory, "bench_model.c", _bench_model(program, prefix, c_name, origin))
+        written += [f"model/{text.header_name}", f"model/{text.source_name}", "bench_model.c"]
+    else:
+        io = _io_bytes(program)
+        ops = [n.op for g in program.module.graphs for n in g.nodes]
+        glue = emit_tflm_glue(
+            c_name, origin, ops, io["inputs"], io["outputs"], program.main.plan.lower_bound
+        )
+        _write(directory, "bench_model.cc", glue)
+        written += [f"model/{array.source_name}", "bench_model.cc"]
+    roots = [text.header, text.source] if spec.runtime == "c" else []
+    return written + copy_firmware(directory, roots, spec.port_dirs)
+
+
+def _bench_model(program: Program, prefix: str, c_name: str, origin: Origin) -> str:
+    return render(
+        "c_runtime/bench_model.c.j2",
+        version=__version__,
+        origin=origin,
+        prefix=prefix,
+        macro=prefix.upper(),
+        c_name=c_name,
+        io=_io_bytes(program),
+        layer_count=len(program.main.lowered),
+    )
+
+
+def _io_bytes(program: Program) -> dict[str, list[int]]:
+    graph = program.main.graph
+    return {
+        "inputs": [graph.tensors[i].nbytes for i in graph.inputs],
+        "outputs": [graph.tensors[i].nbytes for i in graph.outputs],
+    }
+
+
+def copy_firmware(directory: Path, roots: Iterable[str], port_dirs: Iterable[str]) -> list[str]:
+    """Copy the runtime, the bench firmware, the port and the kernels that `roots` include.
+
+    Returns:
+        The copied paths, relative to `directory`.
+    """
+    source = firmware_dir()
+    copied: list[str] = []
+    folders = ["runtime", "bench", *(f"port/{d}" for d in port_dirs)]
+    files = [f for folder in folders for f in sorted((source / folder).iterdir()) if f.is_file()]
+    files.append(source / "port" / "ep_port.h")
+    files += _kernel_closure(source / "kernels", roots)
+    for file in files:
+        relative = f"firmware/{file.relative_to(source).as_posix()}"
+        target = directory / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+        copied.append(relative)
+    return copied
+
+
+def _kernel_closure(kernels: Path, roots: Iterable[str]) -> list[Path]:
+    """The kernel headers that generated code includes, and those that they include."""
+    found: dict[str, Path] = {}
+    queue = [name for text in roots for name in _INCLUDE.findall(text)]
+    while queue:
+        name = queue.pop()
+        path = kernels / name
+        if name in found or not path.is_file():
+            continue
+        found[name] = path
+        queue += _INCLUDE.findall(path.read_text(encoding="utf-8"))
+    return [found[name] for name in sorted(found)]
+
+
+def _sources(written: Iterable[str]) -> tuple[str, ...]:
+    """What the compiler is given, in a stable order."""
+    return tuple(sorted([*(w for w in written if w.endswith((".c", ".S", ".cc"))), "build_id.c"]))
+
+
+def _build_id(directory: Path, written: Iterable[str], options: str) -> str:
+    """16 hex digits that identify all sources and options of an image."""
+    digest = hashlib.sha256(options.encode())
+    for relative in sorted(written):
+        digest.update(relative.encode() + b"\0" + (directory / relative).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _write(directory: Path, relative: str, text: str) -> None:
+    path = directory / relative
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _model_info(program: Program, name: str, c_name: str, digest: str) -> ModelInfo:
+    graph = program.main.graph
+    return ModelInfo(
+        name=name,
+        c_name=c_name,
+        sha256=digest,
+        macs=program.macs,
+        weights=parameters(program.module),
+        weight_bytes=sum(const_bytes(c, "weights") for g in program.graphs for c in g.lowered),
+        inputs=tuple(tensor_info(graph.tensors[i]) for i in graph.inputs),
+        outputs=tuple(tensor_info(graph.tensors[i]) for i in graph.outputs),
+        layers=layer_infos(program),
+    )
