@@ -8,9 +8,9 @@ from typing import Any
 
 from edgepack.compress.apply import STEPS
 from edgepack.compress.context import Context, Outcome
-from edgepack.compress.finetune import score
 from edgepack.compress.methods import METHODS, Step
 from edgepack.models.dataset import Dataset, read_dataset
+from edgepack.models.keras_run import score
 from edgepack.models.progress import Progress
 
 

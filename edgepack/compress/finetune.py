@@ -11,11 +11,8 @@ from pydantic.dataclasses import dataclass
 
 from edgepack.errors import DataError
 from edgepack.models.dataset import Dataset, Samples
-from edgepack.models.metrics import Metric, evaluate
+from edgepack.models.keras_run import as_keras, check_inputs
 from edgepack.models.progress import Progress
-from edgepack.types import Array
-
-_PREDICT_BATCH = 256
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -65,13 +62,14 @@ def finetune(
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     total = steps_per_epoch(config, data.train) * config.epochs
     rate = keras.optimizers.schedules.CosineDecay(config.learning_rate, total)
-    model.compile(optimizer=keras.optimizers.Adam(rate), loss=loss)
+    # XLA costs seconds to compile and its sums depend on the machine more than TensorFlow's own.
+    model.compile(optimizer=keras.optimizers.Adam(rate), loss=loss, jit_compile=False)
     order = np.random.default_rng(seed)
     # Shuffled here and not by Keras: the order of the samples then depends on `seed` alone.
     for epoch in range(config.epochs):
         shuffled = data.train.take(order.permutation(len(data.train)))
         model.fit(
-            _as_keras(shuffled.inputs),
+            as_keras(shuffled.inputs),
             shuffled.labels,
             batch_size=config.batch_size,
             initial_epoch=epoch,
@@ -80,38 +78,6 @@ def finetune(
             verbose=0,
             callbacks=list(callbacks),
         )
-
-
-def score(model: Any, samples: Samples) -> Metric | None:
-    """Accuracy (or error) of a model on labelled samples; None where there is none to state."""
-    check_inputs(model, samples)
-    outputs: Array = np.asarray(
-        model.predict(_as_keras(samples.inputs), batch_size=_PREDICT_BATCH, verbose=0)
-    )
-    return evaluate(outputs, samples.labels)
-
-
-def check_inputs(model: Any, samples: Samples) -> None:
-    """Demand that samples have the shapes that a Keras model takes.
-
-    Raises:
-        DataError: another number of inputs, or another shape.
-    """
-    if len(samples.inputs) != len(model.inputs):
-        raise DataError(
-            f"the data hold {len(samples.inputs)} inputs per sample, the model takes "
-            f"{len(model.inputs)}"
-        )
-    for array, tensor in zip(samples.inputs, model.inputs, strict=True):
-        wanted = tuple(tensor.shape[1:])
-        fits = len(wanted) == array.ndim - 1 and all(
-            size is None or size == got for size, got in zip(wanted, array.shape[1:], strict=True)
-        )
-        if not fits:
-            raise DataError(
-                f"one sample for input {tensor.name} has shape {list(array.shape[1:])}",
-                allowed=f"{list(wanted)}",
-            )
 
 
 def epoch_progress(stage: str, progress: Progress, total_steps: int) -> Any:
@@ -144,8 +110,3 @@ def _ends_in_softmax(model: Any) -> bool:
     return isinstance(last, keras.layers.Softmax) or (
         getattr(last, "activation", None) is keras.activations.softmax
     )
-
-
-def _as_keras(inputs: tuple[Array, ...]) -> Any:
-    arrays = [array.astype(np.float32) for array in inputs]
-    return arrays[0] if len(arrays) == 1 else arrays

@@ -25,8 +25,8 @@ def magnitude_masks(
     Args:
         weights: one float array per layer, of any shape.
         previous: the masks so far (bool, same shapes); what is dropped in them stays dropped.
-        sparsity: the fraction of weights to drop, 0 to 1: of every array on its own (`layer`), or of
-            all together (`global`). Rounded to a whole number of weights.
+        sparsity: the fraction of weights to drop, 0 to 1: of every array on its own (`layer`), or
+            of all together (`global`). Rounded to a whole number of weights.
         scope: `layer` or `global`.
         layer_limit: the largest fraction that `global` may drop of one array.
 

@@ -1,8 +1,8 @@
 """The table of compression methods.
 
-To add a method: write `edgepack/compress/<name>.py` with `NAME`, a frozen `Config` whose `method` is
-a `Literal` of that name, and `run(model, config, context) -> Outcome`; add a row to `METHODS` and its
-`Config` to `Step`.
+To add a method: write `edgepack/compress/<name>.py` with `NAME`, a frozen `Config` whose `method`
+is a `Literal` of that name, and `run(model, config, context) -> Outcome`; add a row to `METHODS`
+and its `Config` to `Step`.
 """
 
 from __future__ import annotations

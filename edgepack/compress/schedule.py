@@ -34,7 +34,8 @@ class Schedule:
         if self.kind == "constant" or step >= self.end:
             return self.final
         done = (step - self.begin) / (self.end - self.begin)
-        return self.final + (self.initial - self.final) * (1.0 - done) ** self.power
+        remaining: float = (1.0 - done) ** self.power
+        return self.final + (self.initial - self.final) * remaining
 
     def is_due(self, step: int) -> bool:
         """Whether the masks are recomputed at a step."""

@@ -87,9 +87,10 @@ def run_data_entry(
     out_dir.mkdir(parents=True, exist_ok=True)
     path = out_dir / DATA_NAME
     arguments = {**_describe(entry, seed), "out": str(path.resolve())}
-    run_task(
-        Task("edgepack.models.entry_child:make_data", arguments, f"{entry}", timeout), progress
+    task = Task(
+        "edgepack.models.entry_child:make_data", arguments, f"{entry}", timeout, tensorflow=False
     )
+    run_task(task, progress)
     return path
 
 

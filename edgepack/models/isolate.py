@@ -9,6 +9,7 @@ The child's standard output carries one JSON object per line: `progress`, then `
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -42,13 +44,15 @@ class Task:
     """What a child is to run.
 
     `function` is `module:function` inside edgepack, `arguments` its one JSON-able argument, `what`
-    names the work in an error ("quantize digits.keras"), `timeout` is in seconds.
+    names the work in an error ("quantizing digits.keras"), `timeout` is in seconds; `tensorflow`
+    says that it imports TensorFlow, which `warm_children` can do ahead.
     """
 
     function: str
     arguments: dict[str, Any]
     what: str
     timeout: float
+    tensorflow: bool = True
 
 
 def has_package(name: str) -> bool:
@@ -74,6 +78,73 @@ def require_package(name: str, *, extra: str, why: str) -> None:
         )
 
 
+@contextlib.contextmanager
+def warm_children(upcoming: int) -> Iterator[None]:
+    """Start TensorFlow ahead of time for the next tasks of this thread.
+
+    Importing TensorFlow takes seconds on one core. Inside the block one child imports it while the
+    task before is still running on the other; each task still has a process of its own.
+
+    Args:
+        upcoming: how many tasks with `tensorflow` set will run in the block; no more are started.
+    """
+    nursery = _Nursery(upcoming)
+    token = _NURSERY.set(nursery)
+    try:
+        nursery.prepare()
+        yield
+    finally:
+        _NURSERY.reset(token)
+        nursery.close()
+
+
+class _Child:
+    """A worker process that waits for its request on standard input, and its log file."""
+
+    def __init__(self, preload: bool) -> None:
+        self._stack = contextlib.ExitStack()
+        argv = [sys.executable, "-P", "-m", "edgepack.models.worker"]
+        with self._stack:  # undone if the start fails
+            self.log = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+            self.process = self._stack.enter_context(
+                runner.background(
+                    [*argv, "--preload"] if preload else argv,
+                    env=_environment(),
+                    stdin=True,
+                    stderr=self.log,
+                )
+            )
+            self._stack = self._stack.pop_all()
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+class _Nursery:
+    """At most one child that is ready before it is needed."""
+
+    def __init__(self, upcoming: int) -> None:
+        self._upcoming = upcoming
+        self._ready: _Child | None = None
+
+    def prepare(self) -> None:
+        if self._upcoming > 0 and self._ready is None:
+            self._upcoming -= 1
+            self._ready = _Child(preload=True)
+
+    def take(self) -> _Child | None:
+        child, self._ready = self._ready, None
+        return child
+
+    def close(self) -> None:
+        self._upcoming = 0
+        if child := self.take():
+            child.close()
+
+
+_NURSERY: ContextVar[_Nursery | None] = ContextVar("nursery", default=None)
+
+
 def run_task(task: Task, progress: Progress = silent) -> dict[str, Any]:
     """Run a task in a child of its own and return what it returned.
 
@@ -81,36 +152,40 @@ def run_task(task: Task, progress: Progress = silent) -> dict[str, Any]:
         EdgepackError: the very error that the task raised.
         ConversionError: the child died (a signal, an exit) or outlived `task.timeout`.
     """
+    nursery = _NURSERY.get() if task.tensorflow else None
+    child = (nursery.take() if nursery else None) or _Child(preload=False)
+    with contextlib.closing(child):
+        if nursery:
+            nursery.prepare()
+        return _follow(child, task, progress)
+
+
+def _follow(child: _Child, task: Task, progress: Progress) -> dict[str, Any]:
     request = json.dumps({"function": task.function, "arguments": task.arguments})
-    argv = [sys.executable, "-P", "-m", "edgepack.models.worker"]
-    with (
-        tempfile.TemporaryFile() as log,
-        runner.background(argv, env=_environment(), stdin=True, stderr=log) as child,
-    ):
-        expired = threading.Event()
+    expired = threading.Event()
 
-        def expire() -> None:
-            expired.set()
-            runner.stop(child)
+    def expire() -> None:
+        expired.set()
+        runner.stop(child.process)
 
-        clock = threading.Timer(task.timeout, expire)
-        clock.daemon = True
-        clock.start()
-        try:
-            assert child.stdin is not None and child.stdout is not None
-            reply = _converse(child.stdin, child.stdout, request, progress)
-            if reply is None:
-                child.wait()
-        finally:
-            clock.cancel()
-        if reply is not None:
-            return _unwrap(reply)
-        if expired.is_set():
-            raise ConversionError(
-                f"{task.what} did not finish within {task.timeout:g} s and was stopped",
-                next_step="give it a larger timeout_s in edgepack.toml, or less data",
-            )
-        raise ConversionError(f"{task.what} {_death(child.returncode)}{_tail(log)}")
+    clock = threading.Timer(task.timeout, expire)
+    clock.daemon = True
+    clock.start()
+    try:
+        assert child.process.stdin is not None and child.process.stdout is not None
+        reply = _converse(child.process.stdin, child.process.stdout, request, progress)
+        if reply is None:
+            child.process.wait()
+    finally:
+        clock.cancel()
+    if reply is not None:
+        return _unwrap(reply)
+    if expired.is_set():
+        raise ConversionError(
+            f"{task.what} did not finish within {task.timeout:g} s and was stopped",
+            next_step="give it a larger timeout_s in edgepack.toml, or less data",
+        )
+    raise ConversionError(f"{task.what} {_death(child.process.returncode)}{_tail(child.log)}")
 
 
 def _environment() -> dict[str, str]:

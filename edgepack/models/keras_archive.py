@@ -146,12 +146,26 @@ def _check_shape(path: Path, entry: dict[str, Any]) -> None:
 
 
 def normalise(path: Path) -> None:
-    """Rewrite a `.keras` file so that equal models are equal bytes: no date, fixed member order."""
+    """Rewrite a `.keras` file so that equal models are equal bytes.
+
+    Keras writes the date of saving, and tells shared objects apart by their memory address.
+    """
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in sorted(archive.namelist())}
     metadata = json.loads(members[METADATA])
     metadata["date_saved"] = "1980-01-01@00:00:00"  # the zip format's own epoch
     members[METADATA] = json.dumps(metadata, sort_keys=True).encode()
+    numbers: dict[int, int] = {}
+    config = json.loads(members[CONFIG], object_hook=lambda value: _renumber(value, numbers))
+    members[CONFIG] = json.dumps(config).encode()
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, data in members.items():
             archive.writestr(zipfile.ZipInfo(name), data)
+
+
+def _renumber(value: dict[str, Any], numbers: dict[int, int]) -> dict[str, Any]:
+    """Replace an object's address by the order in which it was first met."""
+    address = value.get("shared_object_id")
+    if isinstance(address, int):
+        value["shared_object_id"] = numbers.setdefault(address, len(numbers))
+    return value

@@ -58,12 +58,11 @@ def describe(model: Any) -> dict[str, Any]:
         }
 
     weights = list(model.weights)
+    # A Sequential model has no names for its outputs; it has one, made by its last layer.
+    names = getattr(model, "output_names", None) or [model.layers[-1].name]
     return {
         "inputs": [spec(tensor, tensor.name) for tensor in model.inputs],
-        "outputs": [
-            spec(tensor, name)
-            for tensor, name in zip(model.outputs, model.output_names, strict=True)
-        ],
+        "outputs": [spec(tensor, name) for tensor, name in zip(model.outputs, names, strict=True)],
         "dtypes": sorted({str(weight.dtype).upper() for weight in weights} | {"FLOAT32"}),
         "parameters": sum(int(weight.shape.num_elements()) for weight in _counted(weights)),
         "producer": f"Keras {keras.__version__}",

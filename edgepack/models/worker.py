@@ -18,6 +18,8 @@ def main() -> int:
     # in it writes to file descriptor 1 goes to the log from here on.
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    if sys.argv[1:] == ["--preload"]:
+        _preload()
     request = json.load(sys.stdin)
 
     def send(message: dict[str, Any]) -> None:
@@ -43,6 +45,14 @@ def main() -> int:
     # Leaving without the interpreter's shutdown: TensorFlow's threads are slow to join.
     sys.stderr.flush()
     os._exit(0)
+
+
+def _preload() -> None:
+    """Import TensorFlow before the request is there; a failure is the task's to report."""
+    try:
+        import keras  # noqa: F401
+    except ImportError:
+        traceback.print_exc()
 
 
 def _error(error: EdgepackError) -> dict[str, Any]:
