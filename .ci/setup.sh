@@ -107,6 +107,9 @@ pip_install() {
         echo "setup.sh: pip could not install edgepack[$extras]" >&2
         return 1
     }
+    # pip compiles with one core; the files it leaves uncompiled cost TensorFlow 10 s per import.
+    # A package may hold a file for another Python version, which does not compile and is not used.
+    "$venv/bin/python" -m compileall -q -j 0 "$venv/lib" >/dev/null 2>&1 || true
     echo "$digest" >"$venv/.edgepack-$level"
 }
 

@@ -20,7 +20,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from edgepack import __version__
-from edgepack.commands import doctor
+from edgepack.commands import doctor, inspect, targets
 from edgepack.commands.arguments import hoist
 from edgepack.commands.output import Output, use
 from edgepack.errors import EdgepackError
@@ -31,7 +31,11 @@ EXIT_TERMINATED = 143  # 128 + SIGTERM
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 # In the order in which `edgepack --help` lists them; a new command is a file and a line here.
-COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (("doctor", doctor.doctor),)
+COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
+    ("inspect", inspect.inspect),
+    ("targets", targets.targets),
+    ("doctor", doctor.doctor),
+)
 
 
 class _Terminated(BaseException):

@@ -40,6 +40,7 @@ LEVELS = {
     "pipeline": 7,
     "config": 7,
     "doctor": 7,
+    "inspection": 7,
     "commands": 8,
     "cli": 8,
     "__main__": 8,

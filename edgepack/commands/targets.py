@@ -1,0 +1,120 @@
+"""`edgepack targets`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgepack.commands.output import Column, out
+
+if TYPE_CHECKING:
+    from edgepack.targets import Target
+
+
+def targets(
+    name: Annotated[
+        str | None, typer.Argument(help="Show everything about this target.", show_default=False)
+    ] = None,
+) -> None:
+    """List the boards that edgepack knows, or everything about one of them.
+
+    \b
+    Examples:
+        edgepack targets
+        edgepack targets netduinoplus2
+    """
+    from edgepack.targets import load_target, load_targets
+
+    if name is None:
+        found = load_targets()
+        out().result([_summary(target) for target in found], lambda: _list(found))
+        return
+    target = load_target(name)
+    document = {
+        **_summary(target),
+        "board": target.board.model_dump(mode="json"),
+        "soc": target.soc.model_dump(mode="json"),
+    }
+    out().result(document, lambda: _show(target))
+
+
+def _summary(target: Target) -> dict[str, Any]:
+    return {
+        "id": target.id,
+        "name": target.board.name,
+        "kind": target.kind.value,
+        "cpu": target.cpu,
+        "isa": list(target.isa),
+        "clock_hz": target.clock_hz,
+        "flash_bytes": target.flash_bytes,
+        "ram_bytes": target.ram_bytes,
+        "verified": target.verified.value,
+    }
+
+
+def _list(found: tuple[Target, ...]) -> None:
+    columns = [
+        Column("target"),
+        Column("board"),
+        Column("cpu"),
+        Column("clock [MHz]", right=True),
+        Column("flash [KiB]", right=True),
+        Column("RAM [KiB]", right=True),
+        Column("kind"),
+        Column("verified"),
+    ]
+    rows = [
+        [
+            target.id,
+            target.board.name,
+            " ".join((target.cpu, *target.isa)),
+            "" if target.clock_hz is None else f"{target.clock_hz / 1e6:g}",
+            _kib(target.flash_bytes),
+            _kib(target.ram_bytes),
+            target.kind.value,
+            target.verified.value,
+        ]
+        for target in found
+    ]
+    out().table(columns, rows)
+
+
+def _kib(size: int | None) -> str:
+    return "" if size is None else f"{size / 1024:,.0f}"
+
+
+def _show(target: Target) -> None:
+    o = out()
+    o.line(f"{target.id}: {target.board.name} ({target.kind.value})")
+    o.line(f"verified: {target.verified.value}, {target.board.verified_how}")
+    for title, record in (("board", target.board), ("chip", target.soc)):
+        o.line()
+        o.line(title, style="bold")
+        _facts(record.model_dump(mode="json"), 1)
+
+
+def _facts(record: Mapping[str, Any], depth: int) -> None:
+    """One fact per line, as deep as the record goes."""
+    pad = "  " * depth
+    for key, value in record.items():
+        if value in (None, "", [], {}):
+            continue
+        if isinstance(value, Mapping):
+            out().line(f"{pad}{key}")
+            _facts(value, depth + 1)
+        elif isinstance(value, list) and isinstance(value[0], Mapping):
+            for item in value:
+                out().line(f"{pad}{key}")
+                _facts(item, depth + 1)
+        else:
+            out().line(f"{pad}{key}: {_value(key, value)}")
+
+
+def _value(key: str, value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    if key in ("origin", "base") and isinstance(value, int):
+        return f"0x{value:08x}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,217 @@
+"""What is in a .tflite model, what it costs, what runs it and where it fits; nothing is emitted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgepack.cache import file_digest
+from edgepack.emit.program import Program, build_program, parameters
+from edgepack.frontends.tflite import load_tflite
+from edgepack.ir import Module, Tensor
+from edgepack.ops.shared.base import NodeView
+from edgepack.ops.shared.kernel import Const, Input, Isa, KernelCall, Lowered
+from edgepack.ops.table import OPS
+from edgepack.ops.verify import unsupported_nodes
+from edgepack.types import Array
+
+
+@dataclass(frozen=True)
+class TensorReport:
+    """One input or output: dtype is TFLite's name; scale and zero_point are None for floats."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float | None
+    zero_point: int | None
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One operator of the model as it is written in the file.
+
+    `macs` are multiply-accumulates; `weight_bytes` the bytes of its constant inputs in the file;
+    `supported` says whether the C runtime has a kernel for it, `problem` why not.
+    """
+
+    index: int
+    subgraph: int
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    macs: int
+    weight_bytes: int
+    supported: bool
+    problem: str
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a target offers a model, in bytes, of which `stack_bytes` are reserved for the stack.
+
+    `features` are those of its instruction set.
+    """
+
+    target: str
+    flash_bytes: int
+    ram_bytes: int
+    stack_bytes: int
+    features: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a model and a target go together, before anything is compiled.
+
+    `flash_left` is what the weights leave for code, `ram_left` what arena and reserved stack leave
+    for other data, in bytes; negative where they alone do not fit.
+    """
+
+    target: str
+    flash_bytes: int
+    ram_bytes: int
+    flash_left: int
+    ram_left: int
+
+    @property
+    def possible(self) -> bool:
+        """Whether weights and arena fit; only `edgepack build` knows about the code."""
+        return self.flash_left >= 0 and self.ram_left >= 0
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Everything that `edgepack inspect` shows.
+
+    `weight_bytes` and `arena_bytes` are those of the portable C kernels: constants in flash, and
+    activations, state and scratch memory in RAM. Both are None when an operator is unsupported.
+    """
+
+    name: str
+    sha256: str
+    file_bytes: int
+    inputs: tuple[TensorReport, ...]
+    outputs: tuple[TensorReport, ...]
+    layers: tuple[LayerReport, ...]
+    macs: int
+    weights: int
+    weight_bytes: int | None
+    arena_bytes: int | None
+    problems: tuple[str, ...]
+    fits: tuple[Fit, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The inspection as `--json` prints it."""
+        document = asdict(self)
+        for fit, shown in zip(self.fits, document["fits"], strict=True):
+            shown["possible"] = fit.possible
+        return document
+
+
+def inspect_tflite(path: Path, rooms: Iterable[Room] = ()) -> Inspection:
+    """Read a model and work out what it needs.
+
+    Args:
+        path: the .tflite file.
+        rooms: the targets to compare it with; a memory plan is made for each instruction set.
+
+    Raises:
+        ModelError: it is missing, truncated, corrupt or inconsistent.
+        UnsupportedError: it holds something that cannot be represented, such as sparse tensors.
+    """
+    module = load_tflite(path)
+    layers = tuple(_layers(module))
+    problems = tuple(layer.problem for layer in layers if layer.problem)
+    programs: dict[frozenset[str], Program] = {}
+
+    def program(features: frozenset[str]) -> Program:
+        if features not in programs:
+            programs[features] = build_program(module, Isa(features))
+        return programs[features]
+
+    portable = None if problems else program(frozenset())
+    fits = () if problems else tuple(_fit(room, program(room.features)) for room in rooms)
+    return Inspection(
+        name=module.name,
+        sha256=file_digest(path),
+        file_bytes=path.stat().st_size,
+        inputs=tuple(_tensor(module.main.tensors[i]) for i in module.main.inputs),
+        outputs=tuple(_tensor(module.main.tensors[i]) for i in module.main.outputs),
+        layers=layers,
+        macs=sum(layer.macs for layer in layers),
+        weights=parameters(module),
+        weight_bytes=None if portable is None else flash_constants(portable),
+        arena_bytes=None if portable is None else portable.arena_bytes,
+        problems=problems,
+        fits=fits,
+    )
+
+
+def flash_constants(program: Program) -> int:
+    """Bytes of weights and tables that a program puts into flash; equal arrays count once."""
+    arrays: dict[tuple[str, bytes], int] = {}
+    for graph in program.graphs:
+        for view, call in zip(graph.views(), graph.lowered, strict=True):
+            for array in _constants(view, call):
+                arrays[array.dtype.name, array.tobytes()] = array.nbytes
+    return sum(arrays.values())
+
+
+def _constants(view: NodeView, call: Lowered) -> Iterator[Array]:
+    """What one call reads from flash: packed at build time, or as the file has it."""
+    for arg in call.args if isinstance(call, KernelCall) else ():
+        if isinstance(arg, Const):
+            yield arg.data
+        elif isinstance(arg, Input):
+            data = view.input(arg.slot).data
+            if data is not None:
+                yield data
+
+
+def _tensor(tensor: Tensor) -> TensorReport:
+    per_tensor = tensor.quant is not None and not tensor.quant.per_channel
+    return TensorReport(
+        tensor.name,
+        tensor.shape,
+        tensor.dtype.value,
+        tensor.scale if per_tensor else None,
+        tensor.zero_point if per_tensor else None,
+    )
+
+
+def _layers(module: Module) -> Iterator[LayerReport]:
+    problems = {
+        (number, node.index): error.message
+        for number, graph in enumerate(module.graphs)
+        for node in graph.nodes
+        for error in unsupported_nodes(Module(module.name, (replace(graph, nodes=(node,)),)))
+    }
+    for number, graph in enumerate(module.graphs):
+        for node in graph.nodes:
+            view = NodeView.of(graph, node)
+            problem = problems.get((number, node.index), "")
+            constants = [t for t in view.inputs if t is not None and t.is_const]
+            yield LayerReport(
+                index=node.index,
+                subgraph=number,
+                op=node.op,
+                inputs=tuple(t.describe() for t in view.inputs if t is not None),
+                outputs=tuple(t.describe() for t in view.outputs),
+                macs=0 if problem else OPS[node.op].macs(view),
+                weight_bytes=sum(t.nbytes for t in constants),
+                supported=not problem,
+                problem=problem,
+            )
+
+
+def _fit(room: Room, program: Program) -> Fit:
+    return Fit(
+        room.target,
+        room.flash_bytes,
+        room.ram_bytes,
+        room.flash_bytes - flash_constants(program),
+        room.ram_bytes - room.stack_bytes - program.arena_bytes,
+    )
