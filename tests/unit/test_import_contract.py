@@ -52,6 +52,7 @@ SAME_LEVEL = {
     ("resources", "errors"): "every module raises the errors of the one tree",
     ("atomic", "errors"): "every module raises the errors of the one tree",
     ("cache", "atomic"): "cached artefacts appear whole or not at all",
+    ("bench", "report"): "a run ends in a report",
     ("pipeline", "config"): "the pipeline runs what the configuration says",
     ("cli", "commands"): "the application lists the commands",
     ("__main__", "cli"): "starts it",
