@@ -12,7 +12,7 @@ from edgepack.emit.program import Program, build_program, parameters
 from edgepack.frontends.tflite import load_tflite
 from edgepack.ir import Module, Tensor
 from edgepack.ops.shared.base import NodeView
-from edgepack.ops.shared.kernel import Const, Input, Isa, KernelCall, Lowered
+from edgepack.ops.shared.kernel import Const, Input, Isa, KernelCall, Lowered, flat_args
 from edgepack.ops.table import OPS
 from edgepack.ops.verify import unsupported_nodes
 from edgepack.types import Array
@@ -162,7 +162,7 @@ def flash_constants(program: Program) -> int:
 
 def _constants(view: NodeView, call: Lowered) -> Iterator[Array]:
     """What one call reads from flash: packed at build time, or as the file has it."""
-    for arg in call.args if isinstance(call, KernelCall) else ():
+    for arg in flat_args(call.args) if isinstance(call, KernelCall) else ():
         if isinstance(arg, Const):
             yield arg.data
         elif isinstance(arg, Input):

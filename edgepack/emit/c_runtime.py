@@ -17,12 +17,15 @@ from edgepack.ops.shared.kernel import (
     Const,
     FieldValue,
     Input,
+    InputArray,
     KernelCall,
     Null,
     Output,
+    OutputArray,
     Params,
     Scratch,
     SubgraphRef,
+    flat_args,
 )
 from edgepack.types import Array, DType
 
@@ -73,6 +76,7 @@ class _Instance:
     signature: tuple[str, ...]  # C parameter declarations
     call_args: tuple[str, ...]
     structs: tuple[tuple[str, str, str], ...]  # ctype, name, initializer
+    pointers: tuple[str, ...]  # declarations of pointer arrays
 
 
 @dataclass(frozen=True)
@@ -208,7 +212,7 @@ def _call(
     instance = _instance(emission, view, call)
     pointers = [
         _pointer(emission, program, position, view, arg)
-        for arg in call.args
+        for arg in flat_args(call.args)
         if isinstance(arg, (Input, Output, Scratch, Const, SubgraphRef))
     ]
     return f"{instance.name}({', '.join(pointers)})"
@@ -219,6 +223,7 @@ def _instance(emission: _Emission, view: NodeView, call: KernelCall) -> _Instanc
     signature: list[str] = []
     call_args: list[str] = []
     structs: list[tuple[str, str, str]] = []
+    arrays: list[str] = []
     for i, arg in enumerate(call.args):
         name = f"p{i}"
         declared = _parameter(view, arg, name)
@@ -228,6 +233,13 @@ def _instance(emission: _Emission, view: NodeView, call: KernelCall) -> _Instanc
         elif isinstance(arg, Params):
             structs.append((arg.ctype, name, _struct(arg)))
             call_args.append(f"&{name}")
+        elif isinstance(arg, (InputArray, OutputArray)):
+            names = [f"{name}_{n}" for n in range(len(arg.slots))]
+            for element, part in zip(flat_args((arg,)), names, strict=True):
+                signature.append(_parameter(view, element, part) or "")
+            pointed = signature[-1].removesuffix(names[-1])
+            arrays.append(f"{pointed}const {name}[] = {{{', '.join(names)}}}")
+            call_args.append(name)
         else:
             assert isinstance(arg, Null)
             call_args.append(f"({arg.ctype} *)NULL")
@@ -240,6 +252,7 @@ def _instance(emission: _Emission, view: NodeView, call: KernelCall) -> _Instanc
             tuple(signature),
             tuple(call_args),
             tuple(structs),
+            tuple(arrays),
         )
     return emission.instances[key]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgepack.ir import Graph, Module
+from edgepack.memory.aliases import has_joins, resolve_aliases
 from edgepack.memory.check import check_plan
 from edgepack.memory.plan import MemoryPlan, plan_memory
 from edgepack.ops.shared.base import NodeView
@@ -60,8 +61,14 @@ def build_program(module: Module, isa: Isa) -> Program:
 
 
 def _graph_program(graph: Graph, isa: Isa) -> GraphProgram:
-    lowered = tuple(OPS[n.op].lower(NodeView.of(graph, n), isa) for n in graph.nodes)
+    wished = tuple(OPS[n.op].lower(NodeView.of(graph, n), isa) for n in graph.nodes)
+    lowered = resolve_aliases(graph, wished)
     plan = plan_memory(graph, lowered)
+    if has_joins(graph, lowered):
+        copied = resolve_aliases(graph, wished, joins=False)
+        other = plan_memory(graph, copied)
+        if other.arena_bytes < plan.arena_bytes:
+            lowered, plan = copied, other
     check_plan(graph, lowered, plan)
     return GraphProgram(graph, lowered, plan)
 

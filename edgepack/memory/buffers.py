@@ -65,7 +65,7 @@ def collect_buffers(graph: Graph, lowered: Sequence[Lowered]) -> BufferSet:
         ModelError: placements that contradict each other.
     """
     location = _merge(graph, lowered)
-    lives = _lifetimes(graph)
+    lives = lifetimes(graph)
     groups: dict[int, list[tuple[int, int]]] = {}
     for tensor, (root, offset) in location.items():
         groups.setdefault(root, []).append((tensor, offset))
@@ -126,7 +126,7 @@ def _merge(graph: Graph, lowered: Sequence[Lowered]) -> dict[int, tuple[int, int
     return location
 
 
-def _lifetimes(graph: Graph) -> dict[int, tuple[int, int]]:
+def lifetimes(graph: Graph) -> dict[int, tuple[int, int]]:
     """Tensor id -> first and last node position at which it must hold its value."""
     end = len(graph.nodes)
     lives = dict.fromkeys(graph.inputs, (-1, -1))

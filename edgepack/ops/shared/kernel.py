@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -24,6 +25,20 @@ class Output:
     """Pointer to output tensor `slot`, typed by its dtype."""
 
     slot: int
+
+
+@dataclass(frozen=True)
+class InputArray:
+    """Array of pointers to the input tensors `slots`, which have one dtype: `const T *const *`."""
+
+    slots: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class OutputArray:
+    """Array of pointers to the output tensors `slots`, which have one dtype: `T *const *`."""
+
+    slots: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -72,7 +87,19 @@ class SubgraphRef:
     index: int
 
 
-Arg = Input | Output | Scratch | Const | Null | Params | SubgraphRef
+Arg = Input | Output | InputArray | OutputArray | Scratch | Const | Null | Params | SubgraphRef
+
+
+def flat_args(args: Sequence[Arg]) -> Iterator[Arg]:
+    """The arguments with every array of pointers replaced by its elements."""
+    for arg in args:
+        match arg:
+            case InputArray(slots):
+                yield from map(Input, slots)
+            case OutputArray(slots):
+                yield from map(Output, slots)
+            case _:
+                yield arg
 
 
 @dataclass(frozen=True)
@@ -124,10 +151,15 @@ class Placement:
 
 @dataclass(frozen=True)
 class Alias:
-    """A node that needs no code: its tensors share memory. Tensor ids, not slots."""
+    """A node that needs no code: its tensors share memory. Tensor ids, not slots.
+
+    A placed tensor equals the bytes of the other at its offset. Where the graph does not allow that
+    (memory/aliases.py: constants, alignment, bytes that are still needed), `fallback` copies.
+    """
 
     placements: tuple[Placement, ...]
     reason: str = "no copy: the tensors share memory"
+    fallback: KernelCall | None = None
 
 
 Lowered = KernelCall | Alias
