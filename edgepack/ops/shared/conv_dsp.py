@@ -1,0 +1,143 @@
+"""Lowering of int8 CONV_2D for cores with SMLAD (firmware/kernels/ep_conv2d_s8_dsp.h)."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from edgepack.ops.shared.base import NodeView
+from edgepack.ops.shared.fixed_point import activation_range
+from edgepack.ops.shared.kernel import (
+    Const,
+    Input,
+    KernelCall,
+    Output,
+    Overlap,
+    Params,
+    Scratch,
+)
+from edgepack.ops.shared.requant import ChannelMultipliers, channel_multipliers
+from edgepack.ops.shared.streaming import streaming_lead
+from edgepack.types import Array, DType
+
+POSITIONS = 4  # output positions that one pass over the weights serves
+_MAX_SHIFT = 22  # keeps zero point << shift inside 31 bits
+
+
+def lower_conv_dsp(
+    view: NodeView, geometry: tuple[tuple[str, int], ...], activation: str, macs: int
+) -> KernelCall | None:
+    """The SMLAD kernel's call, or None where its conditions do not hold."""
+    x, w, out, bias = view.input(0), view.input(1), view.output(), view.optional(2)
+    fields = dict(geometry)
+    if x.dtype is not DType.INT8 or w.dtype is not DType.INT8 or w.data is None:
+        return None
+    if fields["group_c"] != fields["in_c"] or (bias is not None and bias.data is None):
+        return None
+    multipliers = channel_multipliers(x, w, out, out.shape[-1])
+    filters = w.data.reshape(w.shape[0], -1)
+    stored_bias = None if bias is None else bias.data
+    folded = fold_zero_point(filters, stored_bias, x.zero_point)
+    if not fast_requantization(filters, stored_bias, multipliers, x.zero_point, out.zero_point):
+        return None
+    low, high = activation_range(activation, out.dtype, out.scale, out.zero_point)
+    words = fields["in_c"] % 4 == 0
+    packed = pack_filter_pairs(filters, words=words)
+    k_pairs = packed.shape[1]
+    del fields["group_c"]
+    params = Params(
+        "ep_conv2d_s8_dsp_params",
+        (
+            *fields.items(),
+            ("k_pairs", k_pairs),
+            ("fill", x.zero_point),
+            ("output_offset", out.zero_point),
+            ("act_min", low),
+            ("act_max", high),
+            ("relu", low == out.zero_point),
+        ),
+    )
+    return KernelCall(
+        "ep_conv2d_s8_dsp",
+        "ep_conv2d_s8_dsp.h",
+        (
+            params,
+            Input(0),
+            Const("weights", packed.reshape(-1)),
+            Const("bias", folded),
+            Const("multiplier", multipliers.value, role="tables"),
+            Const("shift", (-multipliers.shift).astype(np.uint8), role="tables"),
+            Output(0),
+            Scratch("uint32_t"),
+        ),
+        scratch_bytes=4 * POSITIONS * k_pairs,
+        overlaps=(Overlap(0, 0, _lead(fields, x.nbytes)),) if fields["batches"] == 1 else (),
+        macs=macs,
+        reason="SMLAD, two filters by four positions, weights packed in load order",
+    )
+
+
+def fold_zero_point(filters: Array, bias: Array | None, zero_point: int) -> npt.NDArray[np.int32]:
+    """bias - zero_point * sum(weights), so that the kernel multiplies raw inputs."""
+    base = np.zeros(len(filters), np.int64) if bias is None else bias.astype(np.int64)
+    folded = base - zero_point * filters.astype(np.int64).sum(axis=1)
+    return ((folded + (1 << 31)) % (1 << 32) - (1 << 31)).astype(np.int32)
+
+
+def fast_requantization(
+    filters: Array,
+    bias: Array | None,
+    multipliers: ChannelMultipliers,
+    input_zero_point: int,
+    output_zero_point: int,
+) -> bool:
+    """Whether ep_requantize_dsp is exact: right shifts only and accumulators below 2**30.
+
+    Args:
+        filters: int8 [channels, inputs of one filter].
+    """
+    weights = np.abs(filters.astype(np.int64)).sum(axis=1)
+    span = max(abs(-128 - input_zero_point), abs(127 - input_zero_point))
+    base = 0 if bias is None else np.abs(bias.astype(np.int64))
+    bound = weights * span + base
+    shift = -multipliers.shift.astype(np.int64)
+    if shift.min() < 1 or shift.max() > _MAX_SHIFT or bound.max() >= 1 << 30:
+        return False
+    rounding = (np.int64(1) << (shift - 1)) + (abs(output_zero_point) << shift)
+    high = (bound * multipliers.value.astype(np.int64) >> 31) + 1
+    return bool((high + rounding < 1 << 31).all())
+
+
+def pack_filter_pairs(filters: Array, *, words: bool) -> npt.NDArray[np.uint32]:
+    """Weights [channels, K] as ep_dot_dsp.h reads them: uint32 [ceil(channels / 2), pairs of K].
+
+    Args:
+        words: inputs are widened four at a time in the order 0, 2, 1, 3 (K is padded to 4);
+            otherwise in their own order (K is padded to 2).
+    """
+    channels, k = filters.shape
+    step = 4 if words else 2
+    padded = np.zeros((channels + channels % 2, -(-k // step) * step), np.int8)
+    padded[:channels, :k] = filters
+    if words:
+        padded = padded.reshape(len(padded), -1, 4)[:, :, [0, 2, 1, 3]].reshape(len(padded), -1)
+    pairs = padded.reshape(len(padded) // 2, 2, -1, 2)  # [pair of filters, filter, k pair, k]
+    order = pairs.transpose(0, 2, 3, 1)  # bytes f0k0 f1k0 f0k1 f1k1
+    words32 = np.ascontiguousarray(order).reshape(len(padded) // 2, -1, 4).view("<u4")[:, :, 0]
+    return np.ascontiguousarray(words32.astype(np.uint32))
+
+
+def _lead(g: dict[str, int], in_bytes: int) -> int:
+    """Overlap of output and input when positions are taken four at a time in raster order."""
+    positions = g["out_h"] * g["out_w"]
+    starts = range(0, positions, POSITIONS)
+    ends = [min(s + POSITIONS, positions) * g["out_c"] for s in starts]
+    reads = []
+    for s in starts:
+        oy, ox = divmod(s, g["out_w"])
+        y = max(0, oy * g["stride_h"] - g["pad_top"])
+        x = max(0, ox * g["stride_w"] - g["pad_left"])
+        later = max(0, (oy + 1) * g["stride_h"] - g["pad_top"])  # first row of the next line
+        first = min(y * g["in_w"] + x, later * g["in_w"])
+        reads.append(min(first * g["in_c"], in_bytes))
+    return streaming_lead(ends, reads, in_bytes)
