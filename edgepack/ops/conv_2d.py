@@ -10,9 +10,15 @@ import numpy as np
 
 from edgepack.ir import Attributes
 from edgepack.ops.shared.base import NodeView, Op, ensure_shape, unsupported
+from edgepack.ops.shared.conv_dsp import lower_conv_dsp
 from edgepack.ops.shared.fixed_point import FLOAT_ACTIVATION_RANGE, float_activation
 from edgepack.ops.shared.kernel import Isa, Lowered
-from edgepack.ops.shared.weighted import check_weights, lower_weighted, requantize_output
+from edgepack.ops.shared.weighted import (
+    check_symmetric_int16,
+    check_weights,
+    lower_weighted,
+    requantize_output,
+)
 from edgepack.ops.shared.window import ACTIVATIONS, PADDINGS, Window, patches, window
 from edgepack.types import Array, DType, Shape
 
@@ -36,7 +42,7 @@ class Conv2D(Op):
     name = "CONV_2D"
     types = (DType.INT8, DType.INT16, DType.FLOAT32)
     arity = (2, 3)
-    notes = "int8 or int4 weights, per channel or per tensor; groups; weights constant"
+    notes = "int8 or packed int4 weights, per channel or per tensor; groups; weights constant"
 
     def attributes(self, options: Any) -> Attributes:
         return Conv2DAttributes(
@@ -58,7 +64,8 @@ class Conv2D(Op):
             raise unsupported(view, f"{x.shape[3]} input channels do not divide into groups")
         if attrs.activation not in FLOAT_ACTIVATION_RANGE:
             raise unsupported(view, f"no kernel with fused activation {attrs.activation}")
-        check_weights(view)
+        check_weights(view, w.shape[0])
+        check_symmetric_int16(view)
 
     def infer_shape(self, view: NodeView) -> tuple[Shape, ...]:
         x, w = view.input(0).shape, view.input(1).shape
@@ -112,6 +119,10 @@ class Conv2D(Op):
             ("pad_top", vertical.pad),
             ("pad_left", horizontal.pad),
         )
+        if isa.has("dsp"):
+            fast = lower_conv_dsp(view, geometry, attrs.activation, self.macs(view))
+            if fast is not None:
+                return fast
         return lower_weighted(view, "ep_conv2d", attrs.activation, geometry, self.macs(view))
 
     def macs(self, view: NodeView) -> int:

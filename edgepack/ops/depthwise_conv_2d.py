@@ -12,7 +12,12 @@ from edgepack.ir import Attributes
 from edgepack.ops.shared.base import NodeView, Op, ensure_shape, unsupported
 from edgepack.ops.shared.fixed_point import FLOAT_ACTIVATION_RANGE, float_activation
 from edgepack.ops.shared.kernel import Isa, Lowered
-from edgepack.ops.shared.weighted import check_weights, lower_weighted, requantize_output
+from edgepack.ops.shared.weighted import (
+    check_symmetric_int16,
+    check_weights,
+    lower_weighted,
+    requantize_output,
+)
 from edgepack.ops.shared.window import ACTIVATIONS, PADDINGS, Window, patches, window
 from edgepack.types import Array, DType, Shape
 
@@ -35,7 +40,7 @@ class DepthwiseConv2D(Op):
     name = "DEPTHWISE_CONV_2D"
     types = (DType.INT8, DType.INT16, DType.FLOAT32)
     arity = (2, 3)
-    notes = "int8 or int4 weights, per channel or per tensor; weights constant"
+    notes = "int8 or packed int4 weights, per channel or per tensor; weights constant"
 
     def attributes(self, options: Any) -> Attributes:
         return DepthwiseConv2DAttributes(
@@ -56,7 +61,8 @@ class DepthwiseConv2D(Op):
             raise unsupported(view, f"{w.shape[3]} filters for {x.shape[3]} input channels")
         if attrs.activation not in FLOAT_ACTIVATION_RANGE:
             raise unsupported(view, f"no kernel with fused activation {attrs.activation}")
-        check_weights(view)
+        check_weights(view, w.shape[3])
+        check_symmetric_int16(view)
         if x.dtype is DType.INT16 and (bias := view.optional(2)) and bias.dtype is DType.INT32:
             raise unsupported(view, "16x8 with an INT32 bias (TFLM has an INT64 bias only)")
 

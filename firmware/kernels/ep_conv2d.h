@@ -3,6 +3,7 @@
 #define EP_CONV2D_H
 
 #include "ep_fixed.h"
+#include "ep_int4.h"
 
 typedef struct {
     int32_t batches, in_h, in_w, in_c;
@@ -61,23 +62,37 @@ typedef struct {
         }                                                                                        \
     }
 
+#define EP_CONV2D_END32(OUT_T)                                                               \
+    out[out_at] = (OUT_T)ep_requantize_to(acc, multiplier[oc], shift[oc], p->output_offset, \
+                                          p->act_min, p->act_max)
+
 /* multiplier and shift: one per output channel. bias may be NULL. */
 EP_INLINE void ep_conv2d_s8(const ep_conv2d_params *p, const int8_t *in, const int8_t *weights,
                             const int32_t *bias, const int32_t *multiplier, const int8_t *shift,
                             int8_t *out) {
     EP_CONV2D_LOOPS(
         p, int32_t acc = bias ? bias[oc] : 0,
-        acc += (in[in_at + c] + p->input_offset) * weights[w_at + c],
-        acc = ep_requantize(acc, multiplier[oc], shift[oc]) + p->output_offset;
-        out[out_at] = (int8_t)ep_clamp32(acc, p->act_min, p->act_max))
+        acc = ep_wrap_mac(acc, in[in_at + c] + p->input_offset, weights[w_at + c]),
+        EP_CONV2D_END32(int8_t))
 }
 
-/* int16 activations; zero points are 0. bias64 may be NULL. */
+/* Packed int4 weights (ep_int4.h). */
+EP_INLINE void ep_conv2d_s8_w4(const ep_conv2d_params *p, const int8_t *in,
+                               const uint8_t *weights, const int32_t *bias,
+                               const int32_t *multiplier, const int8_t *shift, int8_t *out) {
+    EP_CONV2D_LOOPS(
+        p, int32_t acc = bias ? bias[oc] : 0,
+        acc = ep_wrap_mac(acc, in[in_at + c] + p->input_offset, ep_int4(weights, w_at + c)),
+        EP_CONV2D_END32(int8_t))
+}
+
+/* int16 activations; zero points are 0. bias may be NULL. */
 EP_INLINE void ep_conv2d_s16(const ep_conv2d_params *p, const int16_t *in, const int8_t *weights,
                              const int64_t *bias, const int32_t *multiplier, const int8_t *shift,
                              int16_t *out) {
     EP_CONV2D_LOOPS(
-        p, int64_t acc = bias ? bias[oc] : 0, acc += (int32_t)in[in_at + c] * weights[w_at + c],
+        p, int64_t acc = 0, acc += (int32_t)in[in_at + c] * weights[w_at + c],
+        acc = ep_wrap_add64(acc, bias ? bias[oc] : 0);
         out[out_at] = (int16_t)ep_clamp32(ep_requantize64(acc, multiplier[oc], shift[oc]),
                                           p->act_min, p->act_max))
 }
@@ -86,10 +101,9 @@ EP_INLINE void ep_conv2d_s16(const ep_conv2d_params *p, const int16_t *in, const
 EP_INLINE void ep_conv2d_s16_b32(const ep_conv2d_params *p, const int16_t *in,
                                  const int8_t *weights, const int32_t *bias,
                                  const int32_t *multiplier, const int8_t *shift, int16_t *out) {
-    EP_CONV2D_LOOPS(
-        p, int32_t acc = bias ? bias[oc] : 0, acc += (int32_t)in[in_at + c] * weights[w_at + c],
-        out[out_at] = (int16_t)ep_clamp32(ep_requantize(acc, multiplier[oc], shift[oc]),
-                                          p->act_min, p->act_max))
+    EP_CONV2D_LOOPS(p, int32_t acc = bias ? bias[oc] : 0,
+                    acc = ep_wrap_mac(acc, in[in_at + c], weights[w_at + c]),
+                    EP_CONV2D_END32(int16_t))
 }
 
 EP_INLINE void ep_conv2d_f32(const ep_conv2d_f32_params *p, const float *in, const float *weights,

@@ -3,6 +3,7 @@
 #define EP_DEPTHWISE_CONV2D_H
 
 #include "ep_fixed.h"
+#include "ep_int4.h"
 
 typedef struct {
     int32_t batches, in_h, in_w, in_c;
@@ -60,10 +61,23 @@ EP_INLINE void ep_depthwise_conv2d_s8(const ep_depthwise_conv2d_params *p, const
                                       const int8_t *weights, const int32_t *bias,
                                       const int32_t *multiplier, const int8_t *shift,
                                       int8_t *out) {
-    EP_DEPTHWISE_LOOPS(p, int32_t acc = bias ? bias[oc] : 0,
-                       acc += (in[in_at] + p->input_offset) * weights[w_at],
-                       acc = ep_requantize(acc, multiplier[oc], shift[oc]) + p->output_offset;
-                       out[out_at] = (int8_t)ep_clamp32(acc, p->act_min, p->act_max))
+    EP_DEPTHWISE_LOOPS(
+        p, int32_t acc = bias ? bias[oc] : 0,
+        acc = ep_wrap_mac(acc, in[in_at] + p->input_offset, weights[w_at]),
+        out[out_at] = (int8_t)ep_requantize_to(acc, multiplier[oc], shift[oc], p->output_offset,
+                                               p->act_min, p->act_max))
+}
+
+/* Packed int4 weights (ep_int4.h). */
+EP_INLINE void ep_depthwise_conv2d_s8_w4(const ep_depthwise_conv2d_params *p, const int8_t *in,
+                                         const uint8_t *weights, const int32_t *bias,
+                                         const int32_t *multiplier, const int8_t *shift,
+                                         int8_t *out) {
+    EP_DEPTHWISE_LOOPS(
+        p, int32_t acc = bias ? bias[oc] : 0,
+        acc = ep_wrap_mac(acc, in[in_at] + p->input_offset, ep_int4(weights, w_at)),
+        out[out_at] = (int8_t)ep_requantize_to(acc, multiplier[oc], shift[oc], p->output_offset,
+                                               p->act_min, p->act_max))
 }
 
 /* int16 activations; zero points are 0. bias may be NULL. */
@@ -72,7 +86,8 @@ EP_INLINE void ep_depthwise_conv2d_s16(const ep_depthwise_conv2d_params *p, cons
                                        const int32_t *multiplier, const int8_t *shift,
                                        int16_t *out) {
     EP_DEPTHWISE_LOOPS(
-        p, int64_t acc = bias ? bias[oc] : 0, acc += (int32_t)in[in_at] * weights[w_at],
+        p, int64_t acc = 0, acc += (int32_t)in[in_at] * weights[w_at],
+        acc = ep_wrap_add64(acc, bias ? bias[oc] : 0);
         out[out_at] = (int16_t)ep_clamp32(ep_requantize64(acc, multiplier[oc], shift[oc]),
                                           p->act_min, p->act_max))
 }

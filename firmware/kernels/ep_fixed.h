@@ -14,8 +14,15 @@ EP_INLINE int32_t ep_clamp32(int32_t x, int32_t low, int32_t high) {
 EP_INLINE int32_t ep_wrap_add(int32_t a, int32_t b) {
     return (int32_t)((uint32_t)a + (uint32_t)b);
 }
+/* acc + a * b for factors whose product fits int32; the sum may wrap, as TFLM's does. */
+EP_INLINE int32_t ep_wrap_mac(int32_t acc, int32_t a, int32_t b) {
+    return ep_wrap_add(acc, a * b);
+}
 EP_INLINE int32_t ep_wrap_mul(int32_t a, int32_t b) {
     return (int32_t)((uint32_t)a * (uint32_t)b);
+}
+EP_INLINE int64_t ep_wrap_add64(int64_t a, int64_t b) {
+    return (int64_t)((uint64_t)a + (uint64_t)b);
 }
 EP_INLINE int32_t ep_shift_left(int32_t x, int32_t bits) {
     return (int32_t)((uint32_t)x << (uint32_t)bits);
@@ -46,12 +53,20 @@ EP_INLINE int32_t ep_requantize(int32_t x, int32_t multiplier, int32_t shift) {
                                      right);
 }
 
-/* The same for an int64 accumulator (16x8 kernels): a 15-bit multiplier and one rounding. */
+/* The requantized accumulator moved to the output's zero point and clamped. */
+EP_INLINE int32_t ep_requantize_to(int32_t acc, int32_t multiplier, int32_t shift, int32_t offset,
+                                   int32_t low, int32_t high) {
+    return ep_clamp32(ep_wrap_add(ep_requantize(acc, multiplier, shift), offset), low, high);
+}
+
+/* The same for an int64 accumulator (16x8 kernels): a 15-bit multiplier and one rounding; shift in
+ * -31..7. */
 EP_INLINE int32_t ep_requantize64(int64_t x, int32_t multiplier, int32_t shift) {
     const int32_t reduced =
         multiplier < 0x7FFF0000 ? (multiplier + (1 << 15)) >> 16 : 0x7FFF;
     const int32_t total = 15 - shift;
-    return (int32_t)((x * reduced + ((int64_t)1 << (total - 1))) >> total);
+    const uint64_t product = (uint64_t)x * (uint64_t)reduced;
+    return (int32_t)((int64_t)(product + ((uint64_t)1 << (total - 1))) >> total);
 }
 
 #endif

@@ -3,12 +3,21 @@
 #define EP_FULLY_CONNECTED_H
 
 #include "ep_fixed.h"
+#include "ep_int4.h"
 
 typedef struct {
     int32_t batches, in_n, out_n;
+    int32_t scale_step; /* 1: multiplier and shift per output; 0: one for all */
     int32_t input_offset, output_offset;
     int32_t act_min, act_max;
 } ep_fully_connected_params;
+
+typedef struct {
+    int32_t batches, in_n, out_n;
+    int32_t input_offset, weights_offset, output_offset;
+    int32_t multiplier, shift;
+    int32_t act_min, act_max;
+} ep_fully_connected_dynamic_params;
 
 typedef struct {
     int32_t batches, in_n, out_n;
@@ -29,16 +38,37 @@ typedef struct {
         }                                                     \
     }
 
-/* multiplier and shift: one per output. bias may be NULL. */
+#define EP_FULLY_CONNECTED_END32(OUT_T)                                                       \
+    acc = ep_wrap_add(acc, bias ? bias[oc] : 0);                                              \
+    const int32_t at_scale = oc * p->scale_step;                                              \
+    out[out_at] = (OUT_T)ep_requantize_to(acc, multiplier[at_scale], shift[at_scale],         \
+                                          p->output_offset, p->act_min, p->act_max)
+#define EP_FULLY_CONNECTED_END64                                                              \
+    acc = ep_wrap_add64(acc, bias ? bias[oc] : 0);                                            \
+    const int32_t at_scale = oc * p->scale_step;                                              \
+    const int32_t scaled = ep_requantize64(acc, multiplier[at_scale], shift[at_scale]);       \
+    out[out_at] = (int16_t)ep_clamp32(ep_wrap_add(scaled, p->output_offset), p->act_min,      \
+                                      p->act_max)
+
+/* bias may be NULL. */
 EP_INLINE void ep_fully_connected_s8(const ep_fully_connected_params *p, const int8_t *in,
                                      const int8_t *weights, const int32_t *bias,
                                      const int32_t *multiplier, const int8_t *shift,
                                      int8_t *out) {
+    EP_FULLY_CONNECTED_LOOPS(p, int32_t acc = 0,
+                             acc = ep_wrap_mac(acc, in[in_at] + p->input_offset, weights[w_at]),
+                             EP_FULLY_CONNECTED_END32(int8_t))
+}
+
+/* Packed int4 weights (ep_int4.h). */
+EP_INLINE void ep_fully_connected_s8_w4(const ep_fully_connected_params *p, const int8_t *in,
+                                        const uint8_t *weights, const int32_t *bias,
+                                        const int32_t *multiplier, const int8_t *shift,
+                                        int8_t *out) {
     EP_FULLY_CONNECTED_LOOPS(
-        p, int32_t acc = 0, acc += (in[in_at] + p->input_offset) * weights[w_at],
-        acc += bias ? bias[oc] : 0;
-        acc = ep_requantize(acc, multiplier[oc], shift[oc]) + p->output_offset;
-        out[out_at] = (int8_t)ep_clamp32(acc, p->act_min, p->act_max))
+        p, int32_t acc = 0,
+        acc = ep_wrap_mac(acc, in[in_at] + p->input_offset, ep_int4(weights, w_at)),
+        EP_FULLY_CONNECTED_END32(int8_t))
 }
 
 /* int16 activations, 64-bit accumulator; bias may be NULL. */
@@ -46,12 +76,9 @@ EP_INLINE void ep_fully_connected_s16(const ep_fully_connected_params *p, const 
                                       const int8_t *weights, const int64_t *bias,
                                       const int32_t *multiplier, const int8_t *shift,
                                       int16_t *out) {
-    EP_FULLY_CONNECTED_LOOPS(
-        p, int64_t acc = 0, acc += (int32_t)(in[in_at] + p->input_offset) * weights[w_at],
-        acc += bias ? bias[oc] : 0;
-        out[out_at] = (int16_t)ep_clamp32(
-            ep_requantize64(acc, multiplier[oc], shift[oc]) + p->output_offset, p->act_min,
-            p->act_max))
+    EP_FULLY_CONNECTED_LOOPS(p, int64_t acc = 0,
+                             acc += (in[in_at] + p->input_offset) * weights[w_at],
+                             EP_FULLY_CONNECTED_END64)
 }
 
 /* int16 activations with a 32-bit bias: 32-bit accumulator. */
@@ -59,11 +86,22 @@ EP_INLINE void ep_fully_connected_s16_b32(const ep_fully_connected_params *p, co
                                           const int8_t *weights, const int32_t *bias,
                                           const int32_t *multiplier, const int8_t *shift,
                                           int16_t *out) {
-    EP_FULLY_CONNECTED_LOOPS(
-        p, int32_t acc = 0, acc += (in[in_at] + p->input_offset) * weights[w_at],
-        acc += bias ? bias[oc] : 0;
-        acc = ep_requantize(acc, multiplier[oc], shift[oc]) + p->output_offset;
-        out[out_at] = (int16_t)ep_clamp32(acc, p->act_min, p->act_max))
+    EP_FULLY_CONNECTED_LOOPS(p, int32_t acc = 0,
+                             acc = ep_wrap_mac(acc, in[in_at] + p->input_offset, weights[w_at]),
+                             EP_FULLY_CONNECTED_END32(int16_t))
+}
+
+/* Weights that the graph computes, or that have a zero point: weights_offset is minus it. */
+EP_INLINE void ep_fully_connected_s8_dynamic(const ep_fully_connected_dynamic_params *p,
+                                             const int8_t *in, const int8_t *weights,
+                                             const int32_t *bias, int8_t *out) {
+    EP_FULLY_CONNECTED_LOOPS(p, int32_t acc = 0,
+                             acc = ep_wrap_mac(acc, in[in_at] + p->input_offset,
+                                               weights[w_at] + p->weights_offset),
+                             acc = ep_wrap_add(acc, bias ? bias[oc] : 0);
+                             out[out_at] = (int8_t)ep_requantize_to(
+                                 acc, p->multiplier, p->shift, p->output_offset, p->act_min,
+                                 p->act_max))
 }
 
 EP_INLINE void ep_fully_connected_f32(const ep_fully_connected_f32_params *p, const float *in,

@@ -100,13 +100,13 @@ def requantize_int64(x: npt.ArrayLike, value: npt.ArrayLike, shift: npt.ArrayLik
     """MultiplyByQuantizedMultiplier for int64 accumulators (16x8): 15-bit multiplier, one rounding.
 
     The multiplier is reduced to 15 bits, (value + 2**15) >> 16 (saturated), and
-    (x * m + 2**(14 - shift)) >> (15 - shift) is returned.
+    (x * m + 2**(14 - shift)) >> (15 - shift) is returned, wrapped to 32 bits. shift <= 7.
     """
     value64 = np.asarray(value, np.int64)
     reduced = np.where(value64 < 0x7FFF0000, (value64 + (1 << 15)) >> 16, 0x7FFF)
     total_shift = 15 - np.asarray(shift, np.int64)
     product = np.asarray(x, np.int64) * reduced + (np.int64(1) << (total_shift - 1))
-    return np.asarray(product >> total_shift, np.int64)
+    return wrap_int32(product >> total_shift)
 
 
 def activation_range(

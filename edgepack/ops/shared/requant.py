@@ -19,7 +19,7 @@ from edgepack.types import Array
 
 @dataclass(frozen=True, eq=False)
 class ChannelMultipliers:
-    """One multiplier per output channel: value int32 [channels], shift int8 [channels]."""
+    """Multipliers: value int32 and shift int8, both [channels] or, for all channels alike, [1]."""
 
     value: npt.NDArray[np.int32]
     shift: npt.NDArray[np.int8]
@@ -43,12 +43,18 @@ def channel_multipliers(
     return _pack(parts)
 
 
-def tensor_multiplier(
-    source: Tensor, weights: Tensor, output: Tensor, channels: int
-) -> ChannelMultipliers:
-    """The per-tensor multiplier of FULLY_CONNECTED: TFLM takes the product of scales in float32."""
+def tensor_multiplier(source: Tensor, weights: Tensor, output: Tensor) -> Multiplier:
+    """One multiplier for the whole tensor, as TFLM prepares FULLY_CONNECTED and BATCH_MATMUL.
+
+    It takes the product of the two input scales in float32, unlike channel_multipliers.
+    """
     product = float(np.float32(source.scale) * np.float32(weights.scale))
-    return _pack([quantize_multiplier(product / output.scale)] * channels)
+    return quantize_multiplier(product / output.scale)
+
+
+def one_multiplier(part: Multiplier) -> ChannelMultipliers:
+    """A multiplier for all channels, as arrays of one entry."""
+    return _pack([part])
 
 
 def _pack(parts: list[Multiplier]) -> ChannelMultipliers:
