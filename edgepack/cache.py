@@ -76,6 +76,10 @@ class Cache:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    def holds(self, stage: str, inputs: Mapping[str, Any]) -> bool:
+        """Whether `get` with the same arguments would reuse an artefact."""
+        return (self.root / stage / stage_key(stage, inputs) / _RECORD).is_file()
+
     def get(
         self, stage: str, inputs: Mapping[str, Any], produce: Callable[[Path], None]
     ) -> Artefact:

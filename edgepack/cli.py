@@ -20,7 +20,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from edgepack import __version__
-from edgepack.commands import doctor, inspect, targets
+from edgepack.commands import build, doctor, inspect, targets
 from edgepack.commands.arguments import hoist
 from edgepack.commands.output import Output, use
 from edgepack.errors import EdgepackError
@@ -33,6 +33,7 @@ EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
 # In the order in which `edgepack --help` lists them; a new command is a file and a line here.
 COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("inspect", inspect.inspect),
+    ("build", build.build),
     ("targets", targets.targets),
     ("doctor", doctor.doctor),
 )

@@ -1,0 +1,137 @@
+"""`edgepack build`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgepack.commands.output import Column, out
+
+if TYPE_CHECKING:
+    from edgepack.manifest import Manifest
+
+
+class Runtime(StrEnum):
+    """What runs the model on the device."""
+
+    C = "c"
+    TFLM = "tflm"
+
+
+class Optimize(StrEnum):
+    """What to prefer where kernels differ."""
+
+    BALANCED = "balanced"
+    SPEED = "speed"
+    SIZE = "size"
+    RAM = "ram"
+
+
+def build(
+    model: Annotated[Path, typer.Argument(help="An integer or float .tflite model.")],
+    target: Annotated[
+        str, typer.Option("--target", "-t", help="A name that `edgepack targets` lists.")
+    ],
+    directory: Annotated[Path, typer.Option("--out", "-o", help="The project directory to write.")],
+    runtime: Annotated[
+        Runtime, typer.Option(help="edgepack's generated C, or TFLite Micro.")
+    ] = Runtime.C,
+    optimize: Annotated[
+        Optimize, typer.Option(help="What to prefer where kernels differ.")
+    ] = Optimize.BALANCED,
+    name: Annotated[
+        str | None, typer.Option(help="The model's name; by default the file's.")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print the kernel and memory of each layer, and why.")
+    ] = False,
+    no_compile: Annotated[
+        bool, typer.Option("--no-compile", help="Stop after writing the sources.")
+    ] = False,
+) -> None:
+    """Build firmware for a board: a directory with C sources, image and manifest.json.
+
+    DIR is written whole or not at all; an earlier project in it is replaced.
+
+    \b
+    Examples:
+        edgepack build model.tflite --target netduinoplus2 --out build/model
+        edgepack build model.tflite --target host --out build/host
+    """
+    from edgepack.pipeline.build import BuildRequest, build_project
+
+    request = BuildRequest(model, target, runtime.value, optimize.value, name)
+    with out().progress() as progress:
+        manifest = build_project(request, directory, compile_it=not no_compile, progress=progress)
+    plan = _plan(directory) if explain else None
+    document = {"project": str(directory), **manifest.model_dump(mode="json")}
+    if plan is not None:
+        document["plan"] = plan
+
+    def show() -> None:
+        if plan is not None:
+            _show_plan(plan)
+        _show(directory, manifest)
+
+    out().result(document, show)
+
+
+def _show(directory: Path, manifest: Manifest) -> None:
+    o, model = out(), manifest.model
+    o.line(f"{model.name} for {manifest.target}: {model.macs:,} MACs, {model.weights:,} weights")
+    if manifest.sizes is not None:
+        sizes = manifest.sizes
+        rows = [
+            ["flash", f"{sizes.flash_total:,}", ""],
+            ["  code", f"{sizes.flash_code:,}", ""],
+            ["  weights", f"{sizes.flash_weights:,}", ""],
+            ["  tables", f"{sizes.flash_tables:,}", ""],
+            ["RAM", f"{sizes.ram_total:,}", ""],
+            ["  arena", f"{sizes.ram_arena:,}", "activations and scratch memory"],
+            ["  static", f"{sizes.ram_static:,}", "with the bench firmware's buffers"],
+            ["  stack", f"{sizes.ram_stack_reserved:,}", "reserved"],
+        ]
+        o.table([Column("memory"), Column("bytes", right=True), Column("")], rows)
+    if manifest.image is None:
+        o.line(f"sources in {directory}")
+        return
+    o.line(f"image: {directory / manifest.image}   (build id {manifest.build_id})")
+    o.note(f"next:  edgepack bench {directory}")
+
+
+def _plan(directory: Path) -> Any:
+    import json
+
+    return json.loads((directory / "plan.json").read_text(encoding="utf-8"))
+
+
+def _show_plan(plan: dict[str, Any]) -> None:
+    columns = [
+        Column("#", right=True),
+        Column("operator"),
+        Column("kernel"),
+        Column("MACs", right=True),
+        Column("weights [B]", right=True),
+        Column("tables [B]", right=True),
+        Column("scratch [B]", right=True),
+        Column("why"),
+    ]
+    for graph in plan["graphs"]:
+        rows = [
+            [
+                str(layer["index"]),
+                layer["op"],
+                layer["kernel"],
+                f"{layer['macs']:,}",
+                f"{layer['weight_bytes']:,}",
+                f"{layer['table_bytes']:,}",
+                f"{layer['scratch_bytes']:,}",
+                layer["reason"],
+            ]
+            for layer in graph["layers"]
+        ]
+        title = f"{graph['name']}: arena {graph['arena_bytes']:,} bytes"
+        out().table(columns, rows, title=title)

@@ -1,0 +1,171 @@
+"""A .tflite model and a target -> a project directory with a linked image, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from edgepack.atomic import check_replaceable, new_directory
+from edgepack.cache import Artefact, Cache, code_digest, file_digest, tree_digest
+from edgepack.emit.project import ProjectSpec, emit_project
+from edgepack.errors import BuildError, ModelError, UnsupportedError
+from edgepack.manifest import MANIFEST_NAME, Manifest, read_manifest
+from edgepack.models.progress import Progress, silent
+from edgepack.ops.shared.kernel import Isa
+from edgepack.resources import firmware_dir, templates_dir
+from edgepack.targets import Target, load_target
+from edgepack.toolchain import (
+    compile_project,
+    find_compiler,
+    firmware_include_dirs,
+    firmware_sources,
+)
+
+_PORT = "port/"
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What to build: `name` is what firmware and reports call the model, by default its stem."""
+
+    model: Path
+    target: str
+    runtime: Literal["c", "tflm"] = "c"
+    optimize: Literal["speed", "size", "ram", "balanced"] = "balanced"
+    name: str | None = None
+
+    @property
+    def model_name(self) -> str:
+        """The model's name."""
+        return self.name or self.model.stem
+
+
+def build_project(
+    request: BuildRequest, out: Path, *, compile_it: bool = True, progress: Progress = silent
+) -> Manifest:
+    """Build a project; `out` appears only when everything worked.
+
+    Args:
+        request: what to build.
+        out: the project directory; an earlier project there is replaced.
+        compile_it: False stops after the sources.
+        progress: told of each step.
+
+    Raises:
+        ProjectError: `out` holds something that is no edgepack project.
+        ConfigError: there is no such target.
+        ModelError, UnsupportedError: the model is damaged, or holds what the runtime cannot run.
+        BuildError, FitError, MissingToolError: from compiling it.
+    """
+    target = load_target(request.target)
+    check_replaceable(out, may_replace=is_project)
+    with new_directory(out, may_replace=is_project) as building:
+        return _fill(request, target, building, out, compile_it, progress)
+
+
+def build_cached(request: BuildRequest, out: Path, cache: Cache, progress: Progress) -> Artefact:
+    """The same through a cache: nothing is compiled when nothing that matters changed.
+
+    Raises:
+        EdgepackError: as `build_project`.
+    """
+    target = load_target(request.target)
+    check_replaceable(out, may_replace=is_project)
+    artefact = cache.get(
+        "build",
+        _inputs(request, target),
+        lambda folder: _ignore(_fill(request, target, folder, out, True, progress)),
+    )
+    if not _is_copy(artefact.folder, out):
+        cache.copy(artefact, out, may_replace=is_project)
+    return artefact
+
+
+def is_project(directory: Path) -> bool:
+    """Whether a directory was written by some version of edgepack."""
+    try:
+        document = json.loads((directory / MANIFEST_NAME).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and "edgepack_version" in document
+
+
+def _fill(
+    request: BuildRequest,
+    target: Target,
+    directory: Path,
+    out: Path,
+    compile_it: bool,
+    progress: Progress,
+) -> Manifest:
+    stage = f"build {target.id}"
+    if request.model.suffix.lower() not in (".tflite", ""):
+        raise UnsupportedError(
+            f"{request.model.name} is not a .tflite model",
+            allowed=".tflite; other models go through edgepack.toml, [model] source",
+            next_step=f"edgepack inspect {request.model}",
+        )
+    if not request.model.exists():
+        raise ModelError(f"{request.model} does not exist", allowed="a .tflite file")
+    progress(stage, 0.0, "generating C")
+    spec = ProjectSpec(
+        target.id,
+        Isa(frozenset(target.isa), request.optimize),
+        port_dirs(target),
+        request.runtime,
+    )
+    manifest = emit_project(request.model, directory, spec, request.model_name)
+    if not compile_it:
+        return manifest
+    progress(stage, 0.3, "compiling")
+    try:
+        done = compile_project(directory, manifest, target)
+    except BuildError as error:
+        # the directory is gone by the time the user reads this, so say how to get it back
+        again = f"edgepack build {request.model} --target {target.id} --out {out} --no-compile"
+        raise BuildError(error.message, allowed=error.allowed, next_step=again) from error
+    progress(stage, 1.0, "done")
+    return done
+
+
+def port_dirs(target: Target) -> tuple[str, ...]:
+    """The folders under firmware/port/ that a target's image is made of."""
+    folders = [Path(source).parent.as_posix() for source in firmware_sources(target)]
+    folders += firmware_include_dirs(target)
+    ports = {f.removeprefix(_PORT).rstrip("/") for f in folders if f.startswith(_PORT)}
+    return tuple(sorted(ports))
+
+
+def _inputs(request: BuildRequest, target: Target) -> dict[str, Any]:
+    """Everything that determines the image."""
+    return {
+        "model": file_digest(request.model),
+        "name": request.model_name,
+        "runtime": request.runtime,
+        "optimize": request.optimize,
+        "board": target.board.model_dump(mode="json"),
+        "soc": target.soc.model_dump(mode="json"),
+        "compiler": find_compiler(target).version,
+        "code": code_digest("."),
+        "resources": tree_digest([firmware_dir(), templates_dir()]),
+    }
+
+
+def _is_copy(artefact: Path, out: Path) -> bool:
+    """Whether `out` still is what the cache holds (its reports and journals may differ)."""
+    if not (out / MANIFEST_NAME).is_file():
+        return False
+    if (out / MANIFEST_NAME).read_bytes() != (artefact / MANIFEST_NAME).read_bytes():
+        return False
+    manifest = read_manifest(out)
+    names = ["model.tflite", *manifest.sources, *([manifest.image] if manifest.image else [])]
+    return all(
+        (out / name).is_file() and file_digest(out / name) == file_digest(artefact / name)
+        for name in names
+    )
+
+
+def _ignore(_: Manifest) -> None:
+    """A cache stage returns nothing; what it made stands in its folder."""
