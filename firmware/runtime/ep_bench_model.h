@@ -9,13 +9,13 @@ extern "C" {
 #endif
 
 typedef struct {
-    const char *name;         /* the model's c_name */
-    const char *task;         /* MLPerf Tiny model id for name%: "kws01", or the c_name */
-    uint8_t *arena;           /* EP_ARENA_ALIGN aligned */
+    const char *name; /* the model's c_name */
+    const char *task; /* MLPerf Tiny model id for name%: "kws01", or the c_name */
+    uint8_t *arena;   /* EP_ARENA_ALIGN aligned */
     size_t arena_bytes;
     uint32_t input_count;
     uint32_t output_count;
-    uint32_t layer_count;     /* 0 when the runtime cannot report layers */
+    uint32_t layer_count;         /* 0 when the runtime cannot report layers */
     const uint32_t *input_bytes;  /* input_count entries */
     const uint32_t *output_bytes; /* output_count entries */
     ep_status (*init)(void);      /* (re)initialises, clearing state variables */
@@ -24,6 +24,46 @@ typedef struct {
     const void *(*output)(uint32_t index);
     void (*set_hook)(ep_layer_hook hook, void *user); /* NULL hook: none */
 } ep_bench_model;
+
+/* Element types that the text protocol's results% can print. */
+typedef enum {
+    EP_TYPE_S8 = 0,
+    EP_TYPE_U8 = 1,
+    EP_TYPE_S16 = 2,
+    EP_TYPE_S32 = 3,
+    EP_TYPE_F32 = 4
+} ep_bench_type;
+
+/* One tensor as the text protocol sees it; a scale of 0 means that it is not quantized. */
+typedef struct {
+    ep_bench_type type;
+    float scale;
+    int32_t zero_point;
+} ep_bench_tensor;
+
+/* What db% carries. */
+typedef enum {
+    EP_TEXT_INPUT_RAW = 0, /* the input tensors' own bytes */
+    EP_TEXT_INPUT_U8 = 1,  /* unsigned bytes for an int8 input: each has 128 taken off (images) */
+    EP_TEXT_INPUT_F32 = 2 /* float32 for an int8 input, quantized on the device (EP_BENCH_MLPERF) */
+} ep_text_input;
+
+/* What results% prints. */
+typedef enum {
+    EP_TEXT_RESULT_VALUES = 0,     /* every output element, dequantized */
+    EP_TEXT_RESULT_MEAN_SQUARE = 1 /* mean square of output - input (EP_BENCH_MLPERF) */
+} ep_text_result;
+
+/* How the text protocol presents the model. The bench firmware has a weak definition (no tensor
+ * information: raw int8 values); generated code may define its own. */
+typedef struct {
+    const ep_bench_tensor *inputs;  /* input_count entries, or NULL */
+    const ep_bench_tensor *outputs; /* output_count entries, or NULL */
+    ep_text_input input;
+    ep_text_result result;
+} ep_bench_text;
+
+extern const ep_bench_text ep_bench_text_instance;
 
 extern const ep_bench_model ep_bench_model_instance;
 extern const char ep_build_id[17]; /* 16 hex digits and a NUL */

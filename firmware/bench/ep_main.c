@@ -1,0 +1,64 @@
+/* The bench firmware's main loop: one byte at a time, to the text protocol or to a frame. */
+#include "ep_frame.h"
+#include "ep_link.h"
+#include "ep_port.h"
+#include "ep_run.h"
+#include "ep_text.h"
+#include "ep_wire.h"
+
+/* A line without a byte for this part of a second is quiet. */
+#define EP_QUIET_DIVISOR 20u
+
+/* One buffer for the text command or the frame's header: a line carries one of them at a time. */
+static char ep_line[EP_TEXT_MAX + 1u];
+
+static void ep_take_text(uint8_t *length, uint8_t byte) {
+    if (byte == (uint8_t)'%') {
+        ep_line[*length] = '\0';
+        *length = 0u;
+        ep_link_forget();
+        ep_text_run(ep_line);
+    } else if (byte >= 0x20u && byte < 0x7Fu && *length < EP_TEXT_MAX &&
+               (*length > 0u || byte != (uint8_t)' ')) {
+        ep_line[(*length)++] = (char)byte;
+    }
+}
+
+int ep_main(void) {
+    uint64_t quiet_since = 0u;
+    uint8_t length = 0u; /* of the text in ep_line */
+    bool quiet = false;
+    bool framed = false;
+    ep_port_init();
+    ep_run_init(true);
+    ep_text_banner();
+    for (;;) {
+        int byte = ep_port_getc();
+        if (byte < 0) {
+            uint64_t now = ep_port_ticks();
+            if (!quiet) {
+                quiet = true;
+                quiet_since = now;
+            } else if (now - quiet_since > ep_port_ticks_hz() / EP_QUIET_DIVISOR) {
+                framed = false;
+                ep_link_quiet(now);
+                quiet = false;
+            }
+            if (!framed && !ep_link_waits()) {
+                ep_port_idle();
+            }
+            continue;
+        }
+        quiet = false;
+        if (framed) {
+            framed = ep_link_feed((uint8_t)byte);
+            ep_link_run();
+        } else if (byte == (int)EP_FRAME_START) {
+            framed = true;
+            length = 0u;
+            ep_link_begin((uint8_t *)ep_line);
+        } else {
+            ep_take_text(&length, (uint8_t)byte);
+        }
+    }
+}

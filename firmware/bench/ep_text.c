@@ -1,0 +1,398 @@
+#include "ep_text.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "ep_bench_model.h"
+#include "ep_port.h"
+#include "ep_run.h"
+#include "ep_wire.h"
+
+/* The profile string by which runners recognise this protocol. */
+#define EP_TEXT_PROFILE "ULPMark for tinyML Firmware V0.0.1"
+#define EP_WARMUP_DEFAULT 10u
+#define EP_PRINT_COLUMNS 8u
+
+#if defined(__GNUC__) || defined(__clang__)
+__attribute__((weak))
+#endif
+const ep_bench_text ep_bench_text_instance = {NULL, NULL, EP_TEXT_INPUT_RAW, EP_TEXT_RESULT_VALUES};
+
+static const ep_bench_model *const ep_model = &ep_bench_model_instance;
+static const char ep_end[] = "]\r\n";
+
+static void ep_say(const char *text) {
+    ep_port_write(text, strlen(text));
+}
+
+/* value / divisor without the 64-bit division of the compiler's library. */
+static uint64_t ep_divide(uint64_t value, uint32_t divisor, uint32_t *remainder) {
+    uint64_t quotient = 0u;
+    uint64_t rest = 0u;
+    int bit;
+    for (bit = 63; bit >= 0; bit--) {
+        rest = (rest << 1) | ((value >> bit) & 1u);
+        quotient <<= 1;
+        if (rest >= divisor) {
+            rest -= divisor;
+            quotient |= 1u;
+        }
+    }
+    *remainder = (uint32_t)rest;
+    return quotient;
+}
+
+/* At least `digits` decimal digits. */
+static void ep_say_decimal(uint64_t value, uint32_t digits) {
+    char text[20];
+    char *at = text + sizeof text;
+    uint32_t digit;
+    do {
+        value = ep_divide(value, 10u, &digit);
+        *--at = (char)('0' + digit);
+        digits -= digits > 0u ? 1u : 0u;
+    } while (value != 0u || digits > 0u);
+    ep_port_write(at, (size_t)(text + sizeof text - at));
+}
+
+/* factor * scale with six decimals, in integers: the scale's bits are mantissa * 2^(exponent -
+ * 150). */
+static void ep_say_scaled(int32_t factor, float scale) {
+    uint32_t bits;
+    uint32_t exponent;
+    uint64_t micro;
+    uint32_t fraction;
+    bool negative;
+    memcpy(&bits, &scale, sizeof bits);
+    exponent = (bits >> 23) & 0xFFu;
+    negative = (factor < 0) != ((bits >> 31) != 0u);
+    if (exponent == 0xFFu) {
+        ep_say((bits & 0x7FFFFFu) != 0u ? "nan" : negative ? "-inf" : "inf");
+        return;
+    }
+    micro = (uint64_t)(factor < 0 ? -(int64_t)factor : factor) * 1000000u;
+    micro *= exponent == 0u ? 0u : (bits & 0x7FFFFFu) | 0x800000u;
+    if (exponent >= 150u) {
+        uint32_t shift = exponent - 150u;
+        /* beyond 64 bits: the largest number that still prints, far outside any result's range */
+        micro = shift < 64u && (micro >> (63u - (shift < 63u ? shift : 63u))) == 0u ? micro << shift
+                                                                                    : UINT64_MAX;
+    } else {
+        uint32_t shift = 150u - exponent;
+        micro = shift < 64u ? (micro + (1ull << (shift - 1u))) >> shift : 0u;
+    }
+    if (negative && micro != 0u) {
+        ep_say("-");
+    }
+    ep_say_decimal(ep_divide(micro, 1000000u, &fraction), 1u);
+    ep_say(".");
+    ep_say_decimal(fraction, 6u);
+}
+
+static void ep_say_integer(int32_t value) {
+    if (value < 0) {
+        ep_say("-");
+    }
+    ep_say_decimal((uint64_t)(value < 0 ? -(int64_t)value : value), 1u);
+}
+
+static void ep_say_value(const ep_bench_tensor *tensor, const uint8_t *at) {
+    int16_t half;
+    int32_t value = 0;
+    float real;
+    switch (tensor->type) {
+    case EP_TYPE_S8:
+        value = (int8_t)*at;
+        break;
+    case EP_TYPE_U8:
+        value = *at;
+        break;
+    case EP_TYPE_S16:
+        memcpy(&half, at, sizeof half);
+        value = half;
+        break;
+    case EP_TYPE_S32:
+        memcpy(&value, at, sizeof value);
+        ep_say_integer(value);
+        return;
+    case EP_TYPE_F32:
+        memcpy(&real, at, sizeof real);
+        ep_say_scaled(1, real);
+        return;
+    }
+    if (tensor->scale > 0.0f) {
+        ep_say_scaled(value - tensor->zero_point, tensor->scale);
+    } else {
+        ep_say_integer(value);
+    }
+}
+
+static uint32_t ep_element_bytes(ep_bench_type type) {
+    return type == EP_TYPE_S16 ? 2u : type == EP_TYPE_S32 || type == EP_TYPE_F32 ? 4u : 1u;
+}
+
+static void ep_results(void) {
+    static const ep_bench_tensor raw = {EP_TYPE_S8, 0.0f, 0};
+    uint32_t index;
+    bool first = true;
+    if (!ep_run.result) {
+        ep_say("e-[No result: load an input, then infer]\r\n");
+        return;
+    }
+    ep_say("m-results-[");
+    for (index = 0u; index < ep_model->output_count; index++) {
+        const ep_bench_tensor *tensor =
+            ep_bench_text_instance.outputs != NULL ? &ep_bench_text_instance.outputs[index] : &raw;
+        const uint8_t *at = (const uint8_t *)ep_model->output(index);
+        uint32_t step = ep_element_bytes(tensor->type);
+        uint32_t left = ep_model->output_bytes[index];
+        for (; left >= step; left -= step) {
+            if (!first) {
+                ep_say(",");
+            }
+            first = false;
+            ep_say_value(tensor, at);
+            at += step;
+        }
+    }
+    ep_say(ep_end);
+}
+
+static void ep_timestamp(void) {
+    uint32_t rest;
+    uint32_t unused;
+    uint64_t seconds = ep_divide(ep_port_ticks(), ep_port_ticks_hz(), &rest);
+    ep_say("m-lap-us-");
+    ep_say_decimal(
+        seconds * 1000000u + ep_divide((uint64_t)rest * 1000000u, ep_port_ticks_hz(), &unused), 1u);
+    ep_say("\r\n");
+}
+
+/* Cuts the next word off *rest; NULL when there is none. */
+static char *ep_word(char **rest) {
+    char *word = *rest;
+    char *end;
+    while (*word == ' ') {
+        word++;
+    }
+    end = word;
+    while (*end != '\0' && *end != ' ') {
+        end++;
+    }
+    *rest = *end == '\0' ? end : end + 1;
+    *end = '\0';
+    return *word == '\0' ? NULL : word;
+}
+
+/* A decimal number below a thousand million, or -1. */
+static int32_t ep_number(const char *word) {
+    int32_t value = 0;
+    int digits = 0;
+    for (; *word >= '0' && *word <= '9' && digits < 9; word++, digits++) {
+        value = value * 10 + (*word - '0');
+    }
+    return *word == '\0' && digits > 0 ? value : -1;
+}
+
+static int ep_hex(char digit) {
+    if (digit >= '0' && digit <= '9') {
+        return digit - '0';
+    }
+    if (digit >= 'a' && digit <= 'f') {
+        return digit - 'a' + 10;
+    }
+    return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
+}
+
+static void ep_db_load(const char *word) {
+    int32_t bytes = word != NULL ? ep_number(word) : -1;
+    if (bytes < 0 || (uint32_t)bytes != ep_input_total()) {
+        ep_say("e-[This model takes ");
+        ep_say_decimal(ep_input_total(), 1u);
+        ep_say(" bytes]\r\n");
+        return;
+    }
+    ep_input_seek(0u);
+    ep_run.verified = 0u;
+    ep_say("m-[Expecting ");
+    ep_say_decimal((uint32_t)bytes, 1u);
+    ep_say(" bytes]\r\n");
+}
+
+static uint8_t ep_flip(void) {
+    return ep_bench_text_instance.input == EP_TEXT_INPUT_U8 ? 0x80u : 0u;
+}
+
+static void ep_db_data(const char *digits) {
+    if ((strlen(digits) & 1u) != 0u) {
+        ep_say("e-[Odd number of hex digits]\r\n");
+        return;
+    }
+    ep_input_seek(ep_run.verified);
+    for (; *digits != '\0' && ep_run.verified < ep_input_total(); digits += 2) {
+        int high = ep_hex(digits[0]);
+        int low = ep_hex(digits[1]);
+        if (high < 0 || low < 0) {
+            ep_say("e-[Invalid hex digit]\r\n");
+            return;
+        }
+        ep_input_put((uint8_t)(((uint32_t)high << 4) | (uint32_t)low) ^ ep_flip());
+        ep_run.verified++;
+        if (ep_run.verified == ep_input_total()) {
+            ep_say("m-load-done\r\n");
+        }
+    }
+}
+
+static void ep_db_print(char *rest) {
+    static const char hex[] = "0123456789abcdef";
+    const char *count = ep_word(&rest);
+    const char *offset = ep_word(&rest);
+    uint32_t i = offset != NULL ? (uint32_t)ep_number(offset) : 0u;
+    uint32_t left = count != NULL ? (uint32_t)ep_number(count) : ep_run.verified;
+    uint32_t column = 0u;
+    for (; i < ep_run.verified && left > 0u; i++, left--) {
+        uint8_t byte = ep_input_get(i) ^ ep_flip();
+        char pair[2];
+        pair[0] = hex[byte >> 4];
+        pair[1] = hex[byte & 15u];
+        ep_say(column == 0u ? "m-buffer-" : "-");
+        ep_port_write(pair, sizeof pair);
+        column++;
+        if (column == EP_PRINT_COLUMNS || left == 1u || i + 1u == ep_run.verified) {
+            ep_say("\r\n");
+            column = 0u;
+        }
+    }
+}
+
+static void ep_db(char *rest) {
+    char *word = ep_word(&rest);
+    if (word == NULL) {
+        ep_say("e-[Command 'db' requires a subcommand]\r\n");
+    } else if (strcmp(word, "load") == 0) {
+        ep_db_load(ep_word(&rest));
+    } else if (strcmp(word, "print") == 0) {
+        ep_db_print(rest);
+    } else {
+        ep_db_data(word);
+    }
+}
+
+/* Runs `count` times; the first run of a loaded input is the one whose result counts, and as it
+ * uses the input up, its result is said before the next run overwrites it. Returns false when a run
+ * failed. */
+static bool ep_repeat(uint32_t count, bool *fresh, bool last) {
+    for (; count > 0u; count--) {
+        ep_run_once();
+        if (ep_run.status != EP_OK) {
+            ep_say("e-[Inference failed with status ");
+            ep_say_decimal((uint32_t)ep_run.status, 1u);
+            ep_say(ep_end);
+            return false;
+        }
+        if (*fresh && !(last && count == 1u)) {
+            ep_results();
+        }
+        ep_run.result = ep_run.result && *fresh;
+        *fresh = false;
+    }
+    return true;
+}
+
+static void ep_infer(char *rest) {
+    const char *word = ep_word(&rest);
+    int32_t count = word != NULL ? ep_number(word) : 1;
+    int32_t warm = (int32_t)EP_WARMUP_DEFAULT;
+    bool fresh = true;
+    bool done;
+    word = ep_word(&rest);
+    warm = word != NULL ? ep_number(word) : warm;
+    if (count <= 0 || warm < 0) {
+        ep_say("e-[Inference iterations must be >0, warmup >=0]\r\n");
+        return;
+    }
+    if (ep_run.verified != ep_input_total()) {
+        ep_say("e-[No input: an inference uses it up, load it again]\r\n");
+        return;
+    }
+    ep_say("m-warmup-start-");
+    ep_say_decimal((uint32_t)warm, 1u);
+    ep_say("\r\n");
+    /* several timed runs without warm-up: one more before them yields the result */
+    if (!ep_repeat(warm == 0 && count > 1 ? 1u : (uint32_t)warm, &fresh, false)) {
+        return;
+    }
+    ep_say("m-warmup-done\r\nm-infer-start-");
+    ep_say_decimal((uint32_t)count, 1u);
+    ep_say("\r\n");
+    ep_port_flush();
+    ep_timestamp();
+    ep_port_flush();
+    done = ep_repeat((uint32_t)count, &fresh, true);
+    ep_timestamp();
+    ep_say("m-infer-done\r\n");
+    if (done && ep_run.result) {
+        ep_results();
+    }
+}
+
+static void ep_help(void) {
+    ep_say(EP_TEXT_PROFILE "\r\n\r\n"
+                           "name, timestamp, profile, help\r\n"
+                           "db load N, db HH.., db print [N] [offset]\r\n"
+                           "infer N [W], results\r\n"
+                           "ep: build id, framed extension\r\n");
+}
+
+static void ep_ready(void) {
+    ep_say("m-ready\r\n");
+}
+
+void ep_text_banner(void) {
+    ep_say("m-timestamp-mode-performance\r\nm-init-done\r\n");
+    ep_ready();
+}
+
+static void ep_profile(void) {
+    ep_say("m-profile-[" EP_TEXT_PROFILE "]\r\nm-model-[");
+    ep_say(ep_model->task);
+    ep_say(ep_end);
+}
+
+static void ep_extension(void) {
+    ep_say("m-ep-[");
+    ep_say_decimal(EP_PROTOCOL_VERSION, 1u);
+    ep_say(",");
+    ep_say(ep_build_id);
+    ep_say(ep_end);
+}
+
+void ep_text_run(char *line) {
+    char *rest = line;
+    const char *word = ep_word(&rest);
+    if (word == NULL) {
+        /* an empty command is answered: hosts send one to see whether somebody listens */
+    } else if (strcmp(word, "name") == 0) {
+        ep_say("m-name-dut-[edgepack]\r\n");
+    } else if (strcmp(word, "timestamp") == 0) {
+        ep_timestamp();
+    } else if (strcmp(word, "profile") == 0) {
+        ep_profile();
+    } else if (strcmp(word, "help") == 0) {
+        ep_help();
+    } else if (strcmp(word, "db") == 0) {
+        ep_db(rest);
+    } else if (strcmp(word, "infer") == 0) {
+        ep_infer(rest);
+    } else if (strcmp(word, "results") == 0) {
+        ep_results();
+    } else if (strcmp(word, "ep") == 0) {
+        ep_extension();
+    } else {
+        ep_say("e-[Unknown command: ");
+        ep_say(word);
+        ep_say(ep_end);
+    }
+    ep_ready();
+}

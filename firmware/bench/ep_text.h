@@ -1,0 +1,14 @@
+/* The MLPerf Tiny text protocol: commands that end in '%', replies that end in m-ready. */
+#ifndef EP_TEXT_H
+#define EP_TEXT_H
+
+#include <stdint.h>
+
+#define EP_TEXT_MAX 80u
+
+/* What the device says when it is up. */
+void ep_text_banner(void);
+/* Runs one command; `line` ends in a NUL and is changed while it is parsed. */
+void ep_text_run(char *line);
+
+#endif
