@@ -35,11 +35,20 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Sharing:
-    """Buffer `writer` may overlap `reader` if offset(writer) <= offset(reader) - lead."""
+    """Buffer `writer` may overlap `reader` if offset(writer) <= offset(reader) - lead.
+
+    With `exact`, only if both sides are equal.
+    """
 
     reader: int
     writer: int
     lead: int
+    exact: bool
+
+    def allows(self, read_at: int, write_at: int) -> bool:
+        """Whether buffers at these offsets may overlap."""
+        limit = read_at - self.lead
+        return write_at == limit if self.exact else write_at <= limit
 
 
 @dataclass(frozen=True)
@@ -165,5 +174,5 @@ def _sharing(
             if reader == writer or any(where.get(t, (None,))[0] == reader for t in others):
                 continue
             if buffers[reader].last == position == buffers[writer].first:
-                rules.append(Sharing(reader, writer, rule.lead + write_at - read_at))
+                rules.append(Sharing(reader, writer, rule.lead + write_at - read_at, rule.exact))
     return tuple(rules)

@@ -22,7 +22,7 @@ def check_plan(graph: Graph, lowered: Sequence[Lowered], plan: MemoryPlan) -> No
         PlanError: naming the two buffers or the buffer concerned.
     """
     found = collect_buffers(graph, lowered)
-    allowed = {(s.reader, s.writer): s.lead for s in found.sharing}
+    allowed = {(s.reader, s.writer): s for s in found.sharing}
     for buffer, offset in zip(plan.buffers, plan.offsets, strict=True):
         if offset % buffer.alignment or offset < 0 or offset + buffer.size > plan.arena_bytes:
             raise PlanError(f"buffer {buffer} at {offset} of {plan.arena_bytes} bytes")
@@ -33,8 +33,8 @@ def check_plan(graph: Graph, lowered: Sequence[Lowered], plan: MemoryPlan) -> No
             if at_a + a.size <= at_b or at_b + b.size <= at_a:
                 continue
             reads_a, reads_b = allowed.get((a.index, b.index)), allowed.get((b.index, a.index))
-            if reads_a is not None and at_b <= at_a - reads_a:
+            if reads_a is not None and reads_a.allows(at_a, at_b):
                 continue
-            if reads_b is not None and at_a <= at_b - reads_b:
+            if reads_b is not None and reads_b.allows(at_b, at_a):
                 continue
             raise PlanError(f"live buffers overlap: {a} at {at_a} and {b} at {at_b}")

@@ -69,7 +69,7 @@ def lower_bound(buffers: Sequence[Buffer]) -> int:
 class _Placer:
     def __init__(self, found: BufferSet) -> None:
         self.buffers = found.buffers
-        self.lead = {(s.reader, s.writer): s.lead for s in found.sharing}
+        self.sharing = {(s.reader, s.writer): s for s in found.sharing}
         self.neighbours = {
             b.index: [o.index for o in self.buffers if o is not b and b.overlaps_in_time(o)]
             for b in self.buffers
@@ -117,9 +117,10 @@ class _Placer:
     def _lowest(self, index: int, offsets: list[int]) -> int:
         buffer = self.buffers[index]
         forbidden = sorted(
-            self._forbidden(buffer, self.buffers[other], offsets[other])
+            interval
             for other in self.neighbours[index]
             if offsets[other] >= 0
+            for interval in self._forbidden(buffer, self.buffers[other], offsets[other])
         )
         offset = 0
         for low, high in forbidden:  # the offsets low < x < high are taken
@@ -127,13 +128,20 @@ class _Placer:
                 offset = -(-high // buffer.alignment) * buffer.alignment
         return offset
 
-    def _forbidden(self, buffer: Buffer, other: Buffer, at: int) -> tuple[int, int]:
-        """The open interval of offsets that `buffer` may not take because of `other` at `at`."""
+    def _forbidden(self, buffer: Buffer, other: Buffer, at: int) -> list[tuple[int, int]]:
+        """Open intervals of offsets that `buffer` may not take because of `other` at `at`."""
         low, high = at - buffer.size, at + other.size
-        lead = self.lead.get((other.index, buffer.index))
-        if lead is not None:  # buffer is written while other is read
-            low = max(low, at - lead)
-        lead = self.lead.get((buffer.index, other.index))
-        if lead is not None:  # buffer is read while other is written
-            high = min(high, at + lead)
-        return low, high
+        writes = self.sharing.get((other.index, buffer.index))  # buffer written, other read
+        reads = self.sharing.get((buffer.index, other.index))  # buffer read, other written
+        if writes is not None:
+            limit = at - writes.lead
+            return _around(low, high, limit) if writes.exact else [(max(low, limit), high)]
+        if reads is not None:
+            limit = at + reads.lead
+            return _around(low, high, limit) if reads.exact else [(low, min(high, limit))]
+        return [(low, high)]
+
+
+def _around(low: int, high: int, hole: int) -> list[tuple[int, int]]:
+    """The open interval (low, high) without the point `hole`."""
+    return [(low, hole), (hole, high)] if low < hole < high else [(low, high)]

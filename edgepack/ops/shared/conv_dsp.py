@@ -81,7 +81,8 @@ def fold_zero_point(filters: Array, bias: Array | None, zero_point: int) -> npt.
     """bias - zero_point * sum(weights), so that the kernel multiplies raw inputs."""
     base = np.zeros(len(filters), np.int64) if bias is None else bias.astype(np.int64)
     folded = base - zero_point * filters.astype(np.int64).sum(axis=1)
-    return ((folded + (1 << 31)) % (1 << 32) - (1 << 31)).astype(np.int32)
+    wrapped = (folded + (1 << 31)) % (1 << 32) - (1 << 31)
+    return np.asarray(wrapped, np.int32)
 
 
 def fast_requantization(

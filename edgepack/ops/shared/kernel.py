@@ -108,12 +108,14 @@ class Overlap:
 
     The output may overlap the input if it starts at least `lead` bytes before it
     (offset(output) <= offset(input) - lead); a negative lead lets it start that much after it.
-    lead = 0 includes the same address: in place.
+    lead = 0 includes the same address: in place. With `exact`, the only overlap allowed is
+    offset(output) == offset(input) - lead.
     """
 
     input_slot: int
     output_slot: int
     lead: int
+    exact: bool = False
 
 
 @dataclass(frozen=True)
