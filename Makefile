@@ -9,7 +9,7 @@
 PY := .venv/bin/python
 JOBS ?= 2
 PYTEST := $(PY) -m pytest -n $(JOBS) --dist worksteal -q
-C_FILES = $(shell git ls-files 'firmware/*.c' 'firmware/*.h')
+C_FILES = $(shell find firmware -name '*.[ch]' | sort)
 
 .PHONY: demo setup test test-all lint format bench clean
 
