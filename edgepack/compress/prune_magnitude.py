@@ -38,7 +38,7 @@ class Config:
     `begin` to `end`, fractions of the fine-tuning (the rest of it recovers accuracy), every
     `every` optimizer steps. `scope`: `layer` prunes each weight array to the same sparsity,
     `global` prunes them together, none beyond `layer_limit`. `skip` holds shell patterns of
-    weight paths left alone, such as `*depthwise*`.
+    weight paths (`layer/kernel`) left alone, such as `*depthwise*`.
     """
 
     sparsity: float = Field(gt=0.0, lt=1.0)
@@ -99,19 +99,32 @@ def run(model: Any, config: Config, context: Context) -> Outcome:
 
 def _prunable(model: Any, config: Config) -> list[Any]:
     """The weight arrays to prune, in the model's own order."""
-    chosen = [
+    candidates = [
         variable
         for variable in model.trainable_weights
-        if variable.name in PRUNABLE
-        and len(variable.shape) >= 2
-        and not any(fnmatch.fnmatchcase(variable.path, pattern) for pattern in config.skip)
+        if variable.name in PRUNABLE and len(variable.shape) >= 2
     ]
+    skipped: set[str] = set()
+    for pattern in config.skip:
+        matched = {variable.path for variable in candidates if _matches(variable.path, pattern)}
+        if not matched:
+            raise ConfigError(
+                f"{NAME}: skip = {pattern!r} matches no weights",
+                allowed=", ".join(variable.path for variable in candidates),
+            )
+        skipped |= matched
+    chosen = [variable for variable in candidates if variable.path not in skipped]
     if not chosen:
         raise ConfigError(
             f"{NAME} finds no weights to prune",
             allowed="trainable layers with a " + ", ".join(PRUNABLE) + " that `skip` leaves over",
         )
     return chosen
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """Whether a pattern fits a weight's path, or its end: Keras may put the model's name first."""
+    return fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(path, f"*/{pattern}")
 
 
 class _Pruner:

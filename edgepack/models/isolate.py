@@ -114,7 +114,15 @@ class _Child:
                     stderr=self.log,
                 )
             )
+            self._stack.callback(self._close_pipes)
             self._stack = self._stack.pop_all()
+
+    def _close_pipes(self) -> None:
+        for pipe in (self.process.stdin, self.process.stdout):
+            # A request that a dead child never read is flushed by closing; nobody waits for it.
+            with contextlib.suppress(BrokenPipeError):
+                assert pipe is not None
+                pipe.close()
 
     def close(self) -> None:
         self._stack.close()

@@ -15,26 +15,25 @@ from edgepack.types import Array
 def to_stored(values: Array, spec: TensorSpec) -> Array:
     """Real values as a tensor stores them: round(value / scale) + zero_point, saturated.
 
-    Values that already have the tensor's integer dtype are taken as stored ones. Halves round away
-    from zero, as TFLite's own QUANTIZE does.
+    Halves round away from zero, as TFLite's own QUANTIZE does; the division is in float64, as
+    `edgepack bench` does it, so that both store the same bytes.
 
     Args:
-        values: real values of any shape, or stored ones.
-        spec: the tensor.
+        values: real values of any shape and dtype, those that the float model takes.
+        spec: the tensor; without scale and zero point the values are only cast to its dtype.
     """
     dtype = spec.dtype.numpy
-    if spec.scale is None or spec.zero_point is None or values.dtype == dtype:
+    if spec.scale is None or spec.zero_point is None:
         return values.astype(dtype)
-    # In float32, which is what TFLite divides and rounds in.
-    scaled = values.astype(np.float32) / np.float32(spec.scale)
-    rounded = np.trunc(scaled + np.copysign(np.float32(0.5), scaled)) + spec.zero_point
+    scaled = values.astype(np.float64) / np.float64(np.float32(spec.scale))
+    rounded = np.trunc(scaled + np.copysign(0.5, scaled)) + spec.zero_point
     limits = np.iinfo(dtype)
     stored: Array = np.clip(rounded, limits.min, limits.max).astype(dtype)
     return stored
 
 
 def stored_samples(handle: ModelHandle, samples: Samples) -> Samples:
-    """Samples as the model's input tensors store them, labels unchanged.
+    """Samples of real values as the model's input tensors store them, labels unchanged.
 
     Raises:
         DataError: another number of inputs than the model's, or another shape.
