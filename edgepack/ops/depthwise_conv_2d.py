@@ -10,6 +10,7 @@ import numpy as np
 
 from edgepack.ir import Attributes
 from edgepack.ops.shared.base import NodeView, Op, ensure_shape, unsupported
+from edgepack.ops.shared.depthwise_dsp import lower_depthwise_dsp
 from edgepack.ops.shared.fixed_point import FLOAT_ACTIVATION_RANGE, float_activation
 from edgepack.ops.shared.kernel import Isa, Lowered
 from edgepack.ops.shared.weighted import (
@@ -111,6 +112,10 @@ class DepthwiseConv2D(Op):
             ("pad_top", vertical.pad),
             ("pad_left", horizontal.pad),
         )
+        if isa.has("dsp"):
+            fast = lower_depthwise_dsp(view, geometry, attrs.activation, self.macs(view))
+            if fast is not None:
+                return fast
         return lower_weighted(
             view, "ep_depthwise_conv2d", attrs.activation, geometry, self.macs(view)
         )
