@@ -2,26 +2,68 @@
 
 from __future__ import annotations
 
+from edgepack.ops.abs import Abs
 from edgepack.ops.add import Add
 from edgepack.ops.average_pool_2d import AveragePool2D
+from edgepack.ops.ceil import Ceil
 from edgepack.ops.conv_2d import Conv2D
+from edgepack.ops.cos import Cos
 from edgepack.ops.depthwise_conv_2d import DepthwiseConv2D
+from edgepack.ops.elu import Elu
+from edgepack.ops.exp import Exp
+from edgepack.ops.floor import Floor
 from edgepack.ops.fully_connected import FullyConnected
+from edgepack.ops.gelu import Gelu
+from edgepack.ops.hard_swish import HardSwish
+from edgepack.ops.leaky_relu import LeakyRelu
+from edgepack.ops.log import Log
+from edgepack.ops.logistic import Logistic
 from edgepack.ops.max_pool_2d import MaxPool2D
+from edgepack.ops.neg import Neg
+from edgepack.ops.relu import Relu
+from edgepack.ops.relu6 import Relu6
+from edgepack.ops.relu_n1_to_1 import ReluN1To1
 from edgepack.ops.reshape import Reshape
+from edgepack.ops.round import Round
+from edgepack.ops.rsqrt import Rsqrt
 from edgepack.ops.shared.base import Op
+from edgepack.ops.sin import Sin
 from edgepack.ops.softmax import Softmax
+from edgepack.ops.sqrt import Sqrt
+from edgepack.ops.square import Square
+from edgepack.ops.tanh import Tanh
 
 OPS: dict[str, Op] = {
     op.name: op
     for op in (
+        Abs(),
         Add(),
         AveragePool2D(),
+        Ceil(),
         Conv2D(),
+        Cos(),
         DepthwiseConv2D(),
+        Elu(),
+        Exp(),
+        Floor(),
         FullyConnected(),
+        Gelu(),
+        HardSwish(),
+        LeakyRelu(),
+        Log(),
+        Logistic(),
         MaxPool2D(),
+        Neg(),
+        Relu(),
+        Relu6(),
+        ReluN1To1(),
         Reshape(),
+        Round(),
+        Rsqrt(),
+        Sin(),
         Softmax(),
+        Sqrt(),
+        Square(),
+        Tanh(),
     )
 }

@@ -78,3 +78,29 @@ def one_over_one_plus_x(x: npt.ArrayLike) -> I64:
         error = (1 << 29) - doubling_high_mul(half_denominator, y)
         y = y + saturating_multiply_by_pot(doubling_high_mul(y, error), 2)
     return saturating_multiply_by_pot(y, 1)
+
+
+def one_minus_x_over_one_plus_x(x: npt.ArrayLike) -> I64:
+    """(1 - x) / (1 + x) in Q0.31 for x in [0, 1) in Q0.31: 2 / (1 + x) - 1 by Newton's steps."""
+    total = np.asarray(x, np.int64) + INT32_MAX
+    half_denominator = (total + 1) // 2
+    y = 1515870810 + doubling_high_mul(half_denominator, -1010580540)
+    for _ in range(3):
+        error = (1 << 29) - doubling_high_mul(half_denominator, y)
+        y = y + saturating_multiply_by_pot(doubling_high_mul(y, error), 2)
+    return saturating_multiply_by_pot(y - (1 << 29), 2)
+
+
+def logistic(x: npt.ArrayLike, integer_bits: int) -> I64:
+    """1 / (1 + exp(-x)) in Q0.31 for x in Q(integer_bits)."""
+    raw = np.asarray(x, np.int64)
+    positive = one_over_one_plus_x(exp_on_negative_values(-np.abs(raw), integer_bits))
+    result = np.where(raw > 0, positive, INT32_MAX - positive)
+    return np.asarray(np.where(raw == 0, 1 << 30, result), np.int64)
+
+
+def tanh(x: npt.ArrayLike, integer_bits: int) -> I64:
+    """tanh(x) in Q0.31 for x in Q(integer_bits): from exp(-2 |x|)."""
+    raw = np.asarray(x, np.int64)
+    size = one_minus_x_over_one_plus_x(exp_on_negative_values(-np.abs(raw), integer_bits + 1))
+    return np.asarray(np.where(raw == 0, 0, np.where(raw < 0, -size, size)), np.int64)

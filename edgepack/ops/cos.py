@@ -1,0 +1,21 @@
+"""COS: cosine of radians."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgepack.ops.shared.base import NodeView
+from edgepack.ops.shared.elementwise import Unary
+from edgepack.ops.shared.float_math import in_double
+from edgepack.types import Array, DType
+
+
+class Cos(Unary):
+    """Float only, as in TFLM."""
+
+    name = "COS"
+    types = (DType.FLOAT32,)
+    kernel = "ep_cos"
+
+    def apply(self, view: NodeView, x: Array) -> Array:
+        return in_double(np.cos)(x)
