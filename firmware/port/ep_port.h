@@ -30,7 +30,8 @@ int ep_main(void);
 void ep_port_init(void);
 
 /* The next received byte, or -1 when there is none. Never blocks. Reception is interrupt-driven into a buffer
- * of EP_PORT_RX_BYTES bytes (the host process reads its socket instead), so back-to-back bytes are kept. */
+ * of EP_PORT_RX_BYTES bytes (virt-rv32 polls a FIFO, the host process its socket), so back-to-back bytes are kept; an emulator holds the
+ * sender back when the buffer is full. */
 int ep_port_getc(void);
 /* Bytes lost since the start because the buffer or the UART overran. */
 uint32_t ep_port_rx_lost(void);
@@ -45,15 +46,19 @@ uint32_t ep_port_max_baud(void);
 void ep_port_set_baud(uint32_t baud);
 
 /* A monotonic counter since ep_port_init().
- * EP_TICKS_INSTRUCTIONS: instructions executed outside this function; its own cost is taken off, so that two calls
- * in a row return the same value on every emulated board (exact where targets/soc/<soc>.toml states
- * resolution 1). Counting is undisturbed as long as no byte arrives between two calls.
+ * EP_TICKS_INSTRUCTIONS: instructions executed outside this function; its own cost, up to 1000 instructions and 50 us
+ * of the host's time, is taken off, so that two calls in a row differ by the few that the caller executes in
+ * between (exact where targets/soc/<soc>.toml states resolution 1). Counting is undisturbed as long as no byte
+ * arrives between two calls. For time-outs use ep_port_millis().
  * EP_TICKS_CYCLES, EP_TICKS_TIME: the reading itself costs a few ticks, which stay in.
  * The 32-bit hardware counters are extended to 64 bits by the port; the record states the longest
  * distance between two calls that this needs (`wrap_ticks`). */
 uint64_t ep_port_ticks(void);
 /* Ticks a second: core clock for cycles; instructions per second of virtual time for instructions. */
 uint32_t ep_port_ticks_hz(void);
+/* Milliseconds since ep_port_init() within 5 %, in steps of up to 10 ms, for time-outs: cheap. Starts over after days. In an
+ * emulator it is virtual time, which runs slower than the host's while the core works and stands still while it sleeps in ep_port_idle(). */
+uint32_t ep_port_millis(void);
 ep_ticks_kind ep_port_ticks_kind(void);
 
 /* The memory reserved for the stack: [low, high). Both 0 where the port cannot tell. */

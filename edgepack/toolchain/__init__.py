@@ -1,0 +1,26 @@
+"""Compilers, the linker script, and what an image is made of."""
+
+from edgepack.toolchain.build import (
+    compile_project,
+    firmware_include_dirs,
+    firmware_sources,
+)
+from edgepack.toolchain.elf import Image, read_image
+from edgepack.toolchain.image_check import check_image
+from edgepack.toolchain.linker import render_linker_script
+from edgepack.toolchain.sizes import check_fit, measure
+from edgepack.toolchain.table import TOOLCHAINS, find_compiler
+
+__all__ = [
+    "TOOLCHAINS",
+    "Image",
+    "check_fit",
+    "check_image",
+    "compile_project",
+    "find_compiler",
+    "firmware_include_dirs",
+    "firmware_sources",
+    "measure",
+    "read_image",
+    "render_linker_script",
+]

@@ -1,0 +1,39 @@
+"""Compiler flags that do not depend on the chip."""
+
+from __future__ import annotations
+
+from edgepack.errors import ConfigError
+
+OPTIMIZE = {
+    "balanced": ("-O2",),
+    "speed": ("-O2",),
+    "ram": ("-O2",),
+    "size": ("-Os",),
+    "debug": ("-Og", "-g"),
+}
+C_STANDARD = ("-std=c99",)
+CXX_STANDARD = ("-std=c++17", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics")
+WARNINGS = ("-Wall", "-Wextra", "-pedantic", "-Werror", "-Wconversion", "-Wdouble-promotion")
+# Sources under this folder of a project were written by others: their warnings are not ours to fix.
+THIRD_PARTY = "third_party/"
+# One section per function and object, so that the linker drops what is not used; no unwind tables,
+# which nothing on the device would read.
+SECTIONS = (
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-common",
+)
+# The image has no libc to set errno for, and no caller who would read it.
+MATH = ("-fno-math-errno",)
+
+
+def optimize_flags(optimize: str) -> tuple[str, ...]:
+    """The flags of an optimisation goal.
+
+    Raises:
+        ConfigError: it is none of `OPTIMIZE`.
+    """
+    if optimize not in OPTIMIZE:
+        raise ConfigError(f"unknown optimize = {optimize!r}", allowed=", ".join(OPTIMIZE))
+    return OPTIMIZE[optimize]

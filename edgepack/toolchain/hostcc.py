@@ -1,0 +1,57 @@
+"""The compiler of this computer, for the host target: $CC, else cc, gcc or clang."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import dataclass
+
+from edgepack import runner
+from edgepack.errors import MissingToolError
+from edgepack.targets import Target
+from edgepack.toolchain.base import Compiler
+from edgepack.toolchain.gcc import version_line
+
+_INSTALL = "sudo apt-get install gcc"
+
+
+@dataclass(frozen=True)
+class HostCc:
+    """A native compiler that takes GCC's options."""
+
+    name: str = "host"
+
+    def supports(self, target: Target) -> bool:
+        return "host" in target.soc.toolchain
+
+    def installed(self, target: Target) -> bool:
+        return _pick("CC", ("cc", "gcc", "clang")) is not None
+
+    def find(self, target: Target) -> Compiler:
+        cc = _pick("CC", ("cc", "gcc", "clang"))
+        if cc is None:
+            names = os.environ.get("CC") or "cc, gcc, clang"
+            raise MissingToolError(
+                f"no C compiler for this computer (looked for {names})",
+                next_step=_INSTALL,
+            )
+        record = target.soc.toolchain["host"]
+        return Compiler(
+            name=self.name,
+            cc=cc,
+            cxx=_pick("CXX", ("c++", "g++", "clang++")),
+            version=version_line(cc[0]),
+            target_flags=record.flags,
+            # -ffp-contract=off: fused multiply-adds would make float layers differ from TFLite's
+            compile_flags=("-ffp-contract=off",),
+            link_flags=("-Wl,--build-id=none",),
+            link_libs=record.libs,
+        )
+
+
+def _pick(variable: str, names: tuple[str, ...]) -> tuple[str, ...] | None:
+    chosen = os.environ.get(variable)
+    if chosen:
+        words = tuple(shlex.split(chosen))
+        return words if words and runner.which(words[0]) else None
+    return next(((path,) for name in names if (path := runner.which(name))), None)

@@ -1,0 +1,133 @@
+/*
+ * What every Cortex-M port shares: core registers, interrupts, the receive ring and counter arithmetic.
+ *
+ * Register addresses: ARMv6-M, ARMv7-M and ARMv8-M Architecture Reference Manuals (ARM DDI 0419, 0403, 0553),
+ * chapter "System address map" (SCS at 0xE000E000, DWT at 0xE0001000).
+ */
+#ifndef EP_CORTEXM_H
+#define EP_CORTEXM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define EP_REG(address) (*(volatile uint32_t *)(uintptr_t)(address))
+
+#if defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__)
+#define EP_CORTEXM_BASELINE 1
+#else
+#define EP_CORTEXM_BASELINE 0
+#endif
+
+#define EP_SCB_VTOR EP_REG(0xE000ED08u)
+#define EP_SCB_AIRCR EP_REG(0xE000ED0Cu)
+#define EP_SCB_CFSR EP_REG(0xE000ED28u)
+#define EP_SCB_CPACR EP_REG(0xE000ED88u)
+#define EP_SCB_DEMCR EP_REG(0xE000EDFCu)
+#define EP_DWT_CTRL EP_REG(0xE0001000u)
+#define EP_DWT_CYCCNT EP_REG(0xE0001004u)
+
+/* The board's UART handler, in the vector table at EP_UART_IRQ. */
+void ep_port_uart_irq(void);
+/* Sends one byte polled, from a fault handler as well; must not wait for ever. */
+void ep_port_fault_putc(char c);
+
+static inline void ep_irq_disable(void) {
+    __asm__ volatile("cpsid i" ::: "memory");
+}
+
+static inline void ep_irq_enable(void) {
+    __asm__ volatile("cpsie i" ::: "memory");
+}
+
+static inline void ep_nvic_enable(uint32_t irq) {
+    EP_REG(0xE000E100u + 4u * (irq / 32u)) = (uint32_t)1u << (irq % 32u);
+}
+
+/* ---- receive ring: one producer (the interrupt), one consumer (the main loop) ---- */
+
+#ifndef EP_PORT_RX_BYTES
+#error "EP_PORT_RX_BYTES comes from [uart] rx_buffer of targets/soc/<soc>.toml"
+#endif
+#if (EP_PORT_RX_BYTES & (EP_PORT_RX_BYTES - 1)) != 0
+#error "EP_PORT_RX_BYTES must be a power of two"
+#endif
+
+typedef struct {
+    volatile uint32_t head; /* bytes ever put in; wraps */
+    volatile uint32_t tail; /* bytes ever taken out; wraps */
+    volatile uint32_t lost;
+    uint8_t bytes[EP_PORT_RX_BYTES];
+} ep_rx_ring;
+
+static inline bool ep_rx_empty(const ep_rx_ring *ring) {
+    return ring->head == ring->tail;
+}
+
+static inline bool ep_rx_full(const ep_rx_ring *ring) {
+    return ring->head - ring->tail >= (uint32_t)EP_PORT_RX_BYTES;
+}
+
+static inline void ep_rx_put(ep_rx_ring *ring, uint8_t byte) {
+    const uint32_t head = ring->head;
+
+    if (ep_rx_full(ring)) {
+        ring->lost = ring->lost + 1u;
+        return;
+    }
+    ring->bytes[head % (uint32_t)EP_PORT_RX_BYTES] = byte;
+    __asm__ volatile("" ::: "memory");
+    ring->head = head + 1u;
+}
+
+static inline int ep_rx_get(ep_rx_ring *ring) {
+    const uint32_t tail = ring->tail;
+    uint8_t byte;
+
+    if (ring->head == tail) {
+        return -1;
+    }
+    byte = ring->bytes[tail % (uint32_t)EP_PORT_RX_BYTES];
+    __asm__ volatile("" ::: "memory");
+    ring->tail = tail + 1u;
+    return byte;
+}
+
+/* Sleeps while the ring is empty. With interrupts masked, WFI still wakes for a pending one, so a byte that
+ * arrives between the test and the WFI is not missed (ARMv7-M ARM, B1.5.19 "Power management"). */
+static inline void ep_rx_wait(const ep_rx_ring *ring) {
+    ep_irq_disable();
+    if (ep_rx_empty(ring)) {
+        __asm__ volatile("dsb\n\twfi" ::: "memory");
+    }
+    ep_irq_enable();
+}
+
+/* ---- counters ---- */
+
+/* The value congruent to `fine` modulo 2^bits that is nearest to `approx`: a short exact counter extended by a
+ * long coarse one. Needs |approx - true value| < 2^(bits - 1). Free of branches, so its cost is constant. */
+static inline uint64_t ep_extend(uint64_t approx, uint32_t fine, unsigned bits) {
+    const uint32_t delta = (fine - (uint32_t)approx) << (32u - bits);
+    const int32_t nearest = (int32_t)delta >> (32u - bits);
+
+    return approx + (uint64_t)(int64_t)nearest;
+}
+
+/* Starts the cycle counter; false where it does not exist or, as in QEMU, does not move. */
+static inline bool ep_dwt_start(void) {
+#if EP_CORTEXM_BASELINE
+    return false;
+#else
+    uint32_t before;
+
+    EP_SCB_DEMCR |= 1u << 24; /* TRCENA */
+    EP_DWT_CYCCNT = 0u;
+    EP_DWT_CTRL |= 1u; /* CYCCNTENA */
+    before = EP_DWT_CYCCNT;
+    __asm__ volatile("nop\n\tnop\n\tnop\n\tnop" ::: "memory");
+    return EP_DWT_CYCCNT != before;
+#endif
+}
+
+#endif
