@@ -11,7 +11,7 @@ from edgepack.memory.plan import MemoryPlan, plan_memory
 from edgepack.ops.shared.base import NodeView
 from edgepack.ops.shared.kernel import Const, Isa, KernelCall, Lowered
 from edgepack.ops.table import OPS
-from edgepack.passes.flows import run_flow
+from edgepack.passes.flows import DEFAULT_FLOW, Pass, run_flow
 from edgepack.types import DType
 
 
@@ -29,8 +29,9 @@ class GraphProgram:
 
 @dataclass(frozen=True)
 class Program:
-    """A module ready to be emitted; graphs[i] is subgraph i."""
+    """A module ready to be emitted; graphs[i] is subgraph i, `source` what was loaded."""
 
+    source: Module
     module: Module
     isa: Isa
     graphs: tuple[GraphProgram, ...]
@@ -45,19 +46,24 @@ class Program:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of the model as written, before any rewrite removed some."""
-        return sum(OPS[v.node.op].macs(v) for g in self.graphs for v in g.views())
+        """Multiply-accumulates of the model as loaded, before any rewrite removed some."""
+        return sum(
+            OPS[node.op].macs(NodeView.of(graph, node))
+            for graph in self.source.graphs
+            for node in graph.nodes
+        )
 
 
-def build_program(module: Module, isa: Isa) -> Program:
+def build_program(module: Module, isa: Isa, flow: tuple[Pass, ...] = DEFAULT_FLOW) -> Program:
     """Verify, rewrite, choose kernels and plan memory.
 
     Raises:
         UnsupportedError: an op or type without a kernel.
         ModelError: an inconsistent model.
     """
-    rewritten = run_flow(module)
-    return Program(rewritten, isa, tuple(_graph_program(g, isa) for g in rewritten.graphs))
+    rewritten = run_flow(module, flow)
+    graphs = tuple(_graph_program(g, isa) for g in rewritten.graphs)
+    return Program(module, rewritten, isa, graphs)
 
 
 def _graph_program(graph: Graph, isa: Isa) -> GraphProgram:

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from edgepack.ir import Module
 from edgepack.ir.verify import verify
 from edgepack.ops.verify import verify_ops
+from edgepack.passes.drop_constant_channels import drop_constant_channels
 
 Pass = Callable[[Module], Module]
 
 # Lossless: every output byte stays the same.
-DEFAULT_FLOW: tuple[Pass, ...] = ()
+DEFAULT_FLOW: tuple[Pass, ...] = (drop_constant_channels,)
 
 
 def run_flow(module: Module, flow: tuple[Pass, ...] = DEFAULT_FLOW) -> Module:
