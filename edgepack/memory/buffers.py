@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edgepack.errors import ModelError
 from edgepack.ir import Graph
-from edgepack.ops.shared.kernel import Alias, KernelCall, Lowered
+from edgepack.ops.shared.kernel import Alias, KernelCall, Lowered, OverlapMode
 
 
 @dataclass(frozen=True)
@@ -35,20 +35,19 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Sharing:
-    """Buffer `writer` may overlap `reader` if offset(writer) <= offset(reader) - lead.
-
-    With `exact`, only if both sides are equal.
-    """
+    """When buffer `writer` may overlap `reader`; see Overlap for lead and mode."""
 
     reader: int
     writer: int
     lead: int
-    exact: bool
+    mode: OverlapMode
 
     def allows(self, read_at: int, write_at: int) -> bool:
         """Whether buffers at these offsets may overlap."""
         limit = read_at - self.lead
-        return write_at == limit if self.exact else write_at <= limit
+        if self.mode == "before":
+            return write_at <= limit
+        return write_at >= limit if self.mode == "after" else write_at == limit
 
 
 @dataclass(frozen=True)
@@ -174,5 +173,5 @@ def _sharing(
             if reader == writer or any(where.get(t, (None,))[0] == reader for t in others):
                 continue
             if buffers[reader].last == position == buffers[writer].first:
-                rules.append(Sharing(reader, writer, rule.lead + write_at - read_at, rule.exact))
+                rules.append(Sharing(reader, writer, rule.lead + write_at - read_at, rule.mode))
     return tuple(rules)

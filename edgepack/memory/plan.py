@@ -135,10 +135,14 @@ class _Placer:
         reads = self.sharing.get((buffer.index, other.index))  # buffer read, other written
         if writes is not None:
             limit = at - writes.lead
-            return _around(low, high, limit) if writes.exact else [(max(low, limit), high)]
+            if writes.mode == "exact":
+                return _around(low, high, limit)
+            return [(max(low, limit), high) if writes.mode == "before" else (low, min(high, limit))]
         if reads is not None:
             limit = at + reads.lead
-            return _around(low, high, limit) if reads.exact else [(low, min(high, limit))]
+            if reads.mode == "exact":
+                return _around(low, high, limit)
+            return [(low, min(high, limit)) if reads.mode == "before" else (max(low, limit), high)]
         return [(low, high)]
 
 

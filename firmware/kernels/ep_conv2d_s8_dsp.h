@@ -18,42 +18,47 @@ typedef struct {
     int32_t fill;          /* the input's zero point */
     int32_t output_offset; /* the output's zero point */
     int32_t act_min, act_max;
-    bool relu; /* results below the zero point are clamped */
+    bool relu;    /* results below the zero point are clamped */
+    bool reverse; /* 1x1 only: from the last position to the first, so that a larger output can
+                     overwrite its input */
 } ep_conv2d_s8_dsp_params;
 
-/* Writes `bytes` values of one position, from k on; fill where in is NULL. Runs of four use the
+/* Where input k of a position goes in its column: pairs of four inputs are (0, 2) and (1, 3). */
+EP_INLINE void ep_put_column(uint32_t *columns, int32_t k, int32_t value) {
+    int16_t *const quad = (int16_t *)(void *)(columns + 2 * (k & ~3));
+    quad[((k & 1) << 3) + ((k & 2) >> 1)] = (int16_t)value;
+}
+
+/* Writes `bytes` values of one position, from k on; fill where `in` is NULL. Whole fours use the
  * order 0, 2, 1, 3, which SXTB16 gives for free; the weights are packed alike. */
-EP_INLINE int32_t ep_widen_column(const int8_t *in, int32_t bytes, int32_t fill, bool words,
+EP_INLINE int32_t ep_widen_column(const int8_t *in, int32_t bytes, int32_t fill,
                                   uint32_t *columns, int32_t k) {
-    if (words) {
-        uint32_t *to = columns + 2 * k;
-        if (!in) {
-            const uint32_t both = ep_pack16(fill, fill);
-            for (int32_t i = 0; i < bytes; i += 4, to += 8) {
-                to[0] = both;
-                to[4] = both;
-            }
-        } else {
-            for (int32_t i = 0; i < bytes; i += 4, to += 8) {
-                const uint32_t x = ep_load32(in + i);
-                to[0] = ep_sxtb16(x);
-                to[4] = ep_sxtb16_ror8(x);
-            }
+    const int32_t end = k + bytes;
+    for (; (k & 3) != 0 && k < end; ++k) {
+        ep_put_column(columns, k, in ? *in++ : fill);
+    }
+    uint32_t *to = columns + 2 * k;
+    if (in) {
+        for (; k + 4 <= end; k += 4, in += 4, to += 8) {
+            const uint32_t x = ep_load32(in);
+            to[0] = ep_sxtb16(x);
+            to[4] = ep_sxtb16_ror8(x);
         }
     } else {
-        int16_t *to = (int16_t *)(void *)columns;
-        for (int32_t i = 0; i < bytes; ++i) {
-            const int32_t at = k + i;
-            to[8 * (at >> 1) + (at & 1)] = (int16_t)(in ? in[i] : fill);
+        for (; k + 4 <= end; k += 4, to += 8) {
+            to[0] = ep_pack16(fill, fill);
+            to[4] = ep_pack16(fill, fill);
         }
     }
-    return k + bytes;
+    for (; k < end; ++k) {
+        ep_put_column(columns, k, in ? *in++ : fill);
+    }
+    return end;
 }
 
 /* Gathers the window of output position (oy, ox) of image `in`. */
 EP_INLINE void ep_gather_column(const ep_conv2d_s8_dsp_params *p, const int8_t *in, int32_t oy,
                                 int32_t ox, uint32_t *columns) {
-    const bool words = p->in_c % 4 == 0;
     const int32_t y0 = oy * p->stride_h - p->pad_top, x0 = ox * p->stride_w - p->pad_left;
     const int32_t row = p->kernel_w * p->in_c;
     int32_t k = 0;
@@ -61,13 +66,13 @@ EP_INLINE void ep_gather_column(const ep_conv2d_s8_dsp_params *p, const int8_t *
         const int32_t y = y0 + ky * p->dilation_h;
         const int8_t *line = y < 0 || y >= p->in_h ? NULL : in + y * p->in_w * p->in_c;
         if (p->dilation_w == 1 && (!line || (x0 >= 0 && x0 + p->kernel_w <= p->in_w))) {
-            k = ep_widen_column(line ? line + x0 * p->in_c : NULL, row, p->fill, words, columns, k);
+            k = ep_widen_column(line ? line + x0 * p->in_c : NULL, row, p->fill, columns, k);
             continue;
         }
         for (int32_t kx = 0; kx < p->kernel_w; ++kx) {
             const int32_t x = x0 + kx * p->dilation_w;
             const int8_t *from = !line || x < 0 || x >= p->in_w ? NULL : line + x * p->in_c;
-            k = ep_widen_column(from, p->in_c, p->fill, words, columns, k);
+            k = ep_widen_column(from, p->in_c, p->fill, columns, k);
         }
     }
 }
@@ -117,12 +122,12 @@ EP_INLINE void ep_conv2d_s8_dsp(const ep_conv2d_s8_dsp_params *p, const int8_t *
     }
     for (int32_t b = 0; b < p->batches; ++b, in += in_bytes, out += positions * p->out_c) {
         int32_t oy = 0, ox = 0;
-        for (int32_t at = 0; at < positions; at += 4) {
+        for (int32_t n = 0; n < positions; n += 4) {
+            const int32_t at = p->reverse ? (positions - 1) / 4 * 4 - n : n;
             const int32_t live = ep_min32(4, positions - at);
             for (int32_t i = 0; i < live; ++i) {
                 if (pointwise) {
-                    ep_widen_column(in + (at + i) * p->in_c, p->in_c, p->fill, p->in_c % 4 == 0,
-                                    columns + i, 0);
+                    ep_widen_column(in + (at + i) * p->in_c, p->in_c, p->fill, columns + i, 0);
                 } else {
                     ep_gather_column(p, in, oy, ox, columns + i);
                     if (++ox == p->out_w) {

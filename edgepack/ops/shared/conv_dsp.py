@@ -41,9 +41,9 @@ def lower_conv_dsp(
     if not fast_requantization(filters, stored_bias, multipliers, x.zero_point, out.zero_point):
         return None
     low, high = activation_range(activation, out.dtype, out.scale, out.zero_point)
-    words = fields["in_c"] % 4 == 0
-    packed = pack_filter_pairs(filters, words=words)
+    packed = pack_filter_pairs(filters)
     k_pairs = packed.shape[1]
+    reverse = _pointwise(fields) and fields["out_c"] > fields["in_c"]
     del fields["group_c"]
     params = Params(
         "ep_conv2d_s8_dsp_params",
@@ -55,6 +55,7 @@ def lower_conv_dsp(
             ("act_min", low),
             ("act_max", high),
             ("relu", low == out.zero_point),
+            ("reverse", reverse),
         ),
     )
     return KernelCall(
@@ -71,7 +72,7 @@ def lower_conv_dsp(
             Scratch("uint32_t"),
         ),
         scratch_bytes=4 * POSITIONS * k_pairs,
-        overlaps=(Overlap(0, 0, _lead(fields, x.nbytes)),) if fields["batches"] == 1 else (),
+        overlaps=_overlaps(fields, x.nbytes, reverse=reverse),
         macs=macs,
         reason="SMLAD, two filters by four positions, weights packed in load order",
     )
@@ -109,27 +110,37 @@ def fast_requantization(
     return bool((high + rounding < 1 << 31).all())
 
 
-def pack_filter_pairs(filters: Array, *, words: bool) -> npt.NDArray[np.uint32]:
+def pack_filter_pairs(filters: Array) -> npt.NDArray[np.uint32]:
     """Weights [channels, K] as ep_dot_dsp.h reads them: uint32 [ceil(channels / 2), pairs of K].
 
-    Args:
-        words: inputs are widened four at a time in the order 0, 2, 1, 3 (K is padded to 4);
-            otherwise in their own order (K is padded to 2).
+    K is padded to a multiple of 4, and every four inputs stand in the order 0, 2, 1, 3, in which
+    SXTB16 widens them.
     """
     channels, k = filters.shape
-    step = 4 if words else 2
-    padded = np.zeros((channels + channels % 2, -(-k // step) * step), np.int8)
+    padded = np.zeros((channels + channels % 2, -(-k // 4) * 4), np.int8)
     padded[:channels, :k] = filters
-    if words:
-        padded = padded.reshape(len(padded), -1, 4)[:, :, [0, 2, 1, 3]].reshape(len(padded), -1)
+    padded = padded.reshape(len(padded), -1, 4)[:, :, [0, 2, 1, 3]].reshape(len(padded), -1)
     pairs = padded.reshape(len(padded) // 2, 2, -1, 2)  # [pair of filters, filter, k pair, k]
     order = pairs.transpose(0, 2, 3, 1)  # bytes f0k0 f1k0 f0k1 f1k1
     words32 = np.ascontiguousarray(order).reshape(len(padded) // 2, -1, 4).view("<u4")[:, :, 0]
     return np.ascontiguousarray(words32.astype(np.uint32))
 
 
-def _lead(g: dict[str, int], in_bytes: int) -> int:
+def _pointwise(g: dict[str, int]) -> bool:
+    one = ("kernel_h", "kernel_w", "stride_h", "stride_w")
+    return all(g[name] == 1 for name in one) and g["pad_top"] == g["pad_left"] == 0
+
+
+def _overlaps(g: dict[str, int], in_bytes: int, *, reverse: bool) -> tuple[Overlap, ...]:
     """Overlap of output and input when positions are taken four at a time in raster order."""
+    if g["batches"] != 1:
+        return ()
+    if reverse:  # a group overwrites only inputs of later positions, which are done
+        return (Overlap(0, 0, POSITIONS * (g["out_c"] - g["in_c"]), "after"),)
+    return (Overlap(0, 0, _lead(g, in_bytes)),)
+
+
+def _lead(g: dict[str, int], in_bytes: int) -> int:
     positions = g["out_h"] * g["out_w"]
     starts = range(0, positions, POSITIONS)
     ends = [min(s + POSITIONS, positions) * g["out_c"] for s in starts]

@@ -82,7 +82,7 @@ def lower_depthwise_dsp(
             Scratch("int16_t"),
         ),
         scratch_bytes=2 * plane_h * plane_w,
-        overlaps=(Overlap(0, 0, 0, exact=True),) if in_place else (),
+        overlaps=(Overlap(0, 0, 0, "exact"),) if in_place else (),
         macs=macs,
         reason="SMLAD on one channel's widened plane, outputs in pairs, in place",
     )

@@ -102,20 +102,25 @@ def flat_args(args: Sequence[Arg]) -> Iterator[Arg]:
                 yield arg
 
 
+OverlapMode = Literal["before", "after", "exact"]
+
+
 @dataclass(frozen=True)
 class Overlap:
     """Memory that input and output of a call may share.
 
-    The output may overlap the input if it starts at least `lead` bytes before it
-    (offset(output) <= offset(input) - lead); a negative lead lets it start that much after it.
-    lead = 0 includes the same address: in place. With `exact`, the only overlap allowed is
-    offset(output) == offset(input) - lead.
+    With limit = offset(input) - lead, the output may overlap the input if its offset is
+
+    - `before`: at most limit. For a kernel that runs from the first byte to the last; a negative
+      lead lets the output start that much after the input, and lead 0 includes the same address.
+    - `after`: at least limit. For a kernel that runs from the last byte to the first.
+    - `exact`: limit and nothing else.
     """
 
     input_slot: int
     output_slot: int
     lead: int
-    exact: bool = False
+    mode: OverlapMode = "before"
 
 
 @dataclass(frozen=True)
