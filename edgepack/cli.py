@@ -20,7 +20,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from edgepack import __version__
-from edgepack.commands import build, doctor, inspect, targets
+from edgepack.commands import bench, build, devices, doctor, flash, inspect, targets
 from edgepack.commands.arguments import hoist
 from edgepack.commands.output import Output, use
 from edgepack.errors import EdgepackError
@@ -34,7 +34,10 @@ EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
 COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("inspect", inspect.inspect),
     ("build", build.build),
+    ("flash", flash.flash),
+    ("bench", bench.bench),
     ("targets", targets.targets),
+    ("devices", devices.devices),
     ("doctor", doctor.doctor),
 )
 

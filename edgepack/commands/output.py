@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from edgepack.models.progress import Progress
 
+_PIPE_WIDTH = 200  # columns; nothing is folded for a reader that is a program
+
 
 @dataclass(frozen=True)
 class Column:
@@ -38,6 +40,13 @@ class Output:
         from rich.console import Console
 
         return Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False, markup=False)
+
+    def console(self) -> Console:
+        """Standard output for what prints itself; as wide as need be where it is not a terminal."""
+        console = self._console(stderr=False)
+        if not console.is_terminal:
+            console.width = max(console.width, _PIPE_WIDTH)
+        return console
 
     @property
     def chatty(self) -> bool:
@@ -75,10 +84,7 @@ class Output:
             table.add_column(Text(column.title), justify="right" if column.right else "left")
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
-        console = self._console(stderr=False)
-        if not console.is_terminal:
-            console.width = max(console.width, 200)
-        console.print(table)
+        self.console().print(table)
 
     def note(self, text: str) -> None:
         """A remark on standard error that --quiet and --json leave out."""
