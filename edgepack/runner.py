@@ -1,7 +1,8 @@
 """The only subprocess wrapper: a log, a time-out, a dry run, and no orphans.
 
-Every child is started in its own session and, on Linux, asks the kernel to be killed when its parent
-dies (prctl(2), PR_SET_PDEATHSIG), so that an emulator never outlives the edgepack that started it.
+Every child is started in its own session and, on Linux, asks the kernel to be killed when its
+parent dies (prctl(2), PR_SET_PDEATHSIG), so that an emulator never outlives the edgepack that
+started it.
 """
 
 from __future__ import annotations
@@ -127,7 +128,8 @@ def run(
     result = _result(argv, child.returncode, out, err, started)
     if check and result.returncode != 0:
         raise CommandError(
-            f"{label} failed with exit code {result.returncode}: {printable(argv)}\n{result.tail()}",
+            f"{label} failed with exit code {result.returncode}: "
+            f"{printable(argv)}\n{result.tail()}",
             result,
         )
     return result
@@ -151,8 +153,11 @@ def background(
     stdin: bool = False,
     stdout: IO[bytes] | int = subprocess.PIPE,
     stderr: IO[bytes] | int = subprocess.PIPE,
+    pass_fds: Sequence[int] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a program that runs beside us; it is stopped when the block is left.
+
+    `pass_fds` are descriptors, such as a listening socket, that the child inherits (POSIX only).
 
     Raises:
         MissingToolError: the program does not exist.
@@ -165,6 +170,7 @@ def background(
             stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
+            pass_fds=pass_fds,
             start_new_session=True,
             preexec_fn=_die_with_parent if os.name == "posix" else None,
         )
@@ -180,6 +186,10 @@ def background(
         yield child
     finally:
         stop(child)
+        for pipe in (child.stdin, child.stdout, child.stderr):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
 
 
 def stop(child: subprocess.Popen[bytes]) -> None:

@@ -1,8 +1,9 @@
 /*
- * What every Cortex-M port shares: core registers, interrupts, the receive ring and counter arithmetic.
+ * What every Cortex-M port shares: core registers, interrupts, the receive ring and counter
+ * arithmetic.
  *
- * Register addresses: ARMv6-M, ARMv7-M and ARMv8-M Architecture Reference Manuals (ARM DDI 0419, 0403, 0553),
- * chapter "System address map" (SCS at 0xE000E000, DWT at 0xE0001000).
+ * Register addresses: ARMv6-M, ARMv7-M and ARMv8-M Architecture Reference Manuals (ARM DDI 0419,
+ * 0403, 0553), chapter "System address map" (SCS at 0xE000E000, DWT at 0xE0001000).
  */
 #ifndef EP_CORTEXM_H
 #define EP_CORTEXM_H
@@ -93,8 +94,9 @@ static inline int ep_rx_get(ep_rx_ring *ring) {
     return byte;
 }
 
-/* Sleeps while the ring is empty. With interrupts masked, WFI still wakes for a pending one, so a byte that
- * arrives between the test and the WFI is not missed (ARMv7-M ARM, B1.5.19 "Power management"). */
+/* Sleeps while the ring is empty. With interrupts masked, WFI still wakes for a pending one, so a
+ * byte that arrives between the test and the WFI is not missed (ARMv7-M ARM, B1.5.19 "Power
+ * management"). */
 static inline void ep_rx_wait(const ep_rx_ring *ring) {
     ep_irq_disable();
     if (ep_rx_empty(ring)) {
@@ -105,8 +107,9 @@ static inline void ep_rx_wait(const ep_rx_ring *ring) {
 
 /* ---- counters ---- */
 
-/* The value congruent to `fine` modulo 2^bits that is nearest to `approx`: a short exact counter extended by a
- * long coarse one. Needs |approx - true value| < 2^(bits - 1). Free of branches, so its cost is constant. */
+/* The value congruent to `fine` modulo 2^bits that is nearest to `approx`: a short exact counter
+ * extended by a long coarse one. Needs |approx - true value| < 2^(bits - 1). Free of branches, so
+ * its cost is constant. */
 static inline uint64_t ep_extend(uint64_t approx, uint32_t fine, unsigned bits) {
     const uint32_t delta = (fine - (uint32_t)approx) << (32u - bits);
     const int32_t nearest = (int32_t)delta >> (32u - bits);

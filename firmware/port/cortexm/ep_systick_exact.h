@@ -1,15 +1,17 @@
 /*
  * Exact instruction counts under `qemu -icount shift=0` where the finest counter is SysTick.
  *
- * There one instruction is one virtual nanosecond, and SysTick counts down by one every EP_TICK_N / EP_TICK_D ns (for
- * example 40 / 1 at 25 MHz, 125 / 4 at 32 MHz). It is read EP_TICK_N times, 7 instructions apart. In units of
- * 1 / EP_TICK_D ns, with phase x of the first reading inside its tick and step m = 7 * EP_TICK_D coprime to
- * n = EP_TICK_N, the readings advance by floor((x + k m) / n), and
+ * There one instruction is one virtual nanosecond, and SysTick counts down by one every EP_TICK_N /
+ * EP_TICK_D ns (for example 40 / 1 at 25 MHz, 125 / 4 at 32 MHz). It is read EP_TICK_N times, 7
+ * instructions apart. In units of 1 / EP_TICK_D ns, with phase x of the first reading inside its
+ * tick and step m = 7 * EP_TICK_D coprime to n = EP_TICK_N, the readings advance by floor((x + k m)
+ * / n), and
  *
  *     sum over k = 0 .. n-1 of floor((x + k m) / n) = x + (m - 1)(n - 1) / 2
  *
- * (Graham, Knuth, Patashnik, Concrete Mathematics, 3.32), which gives x, the time to one instruction.
- * Everything here takes the same number of instructions each time, so that the caller can take it off.
+ * (Graham, Knuth, Patashnik, Concrete Mathematics, 3.32), which gives x, the time to one
+ * instruction. Everything here takes the same number of instructions each time, so that the caller
+ * can take it off.
  */
 #ifndef EP_SYSTICK_EXACT_H
 #define EP_SYSTICK_EXACT_H
@@ -70,8 +72,8 @@ static inline ep_systick_time ep_systick_now(void) {
     return now;
 }
 
-/* Whether an emulator runs us: 4,000 instructions that took under 500 cycles of the processor clock are more than any
- * Cortex-M can issue. Needs the counter running. */
+/* Whether an emulator runs us: 4,000 instructions that took under 500 cycles of the processor clock
+ * are more than any Cortex-M can issue. Needs the counter running. */
 static inline bool ep_systick_is_emulated(void) {
     const uint32_t before = EP_SYSTICK_VAL;
     uint32_t turns = 1000u;

@@ -16,8 +16,8 @@ static inline uint64_t ep_ticks_without_cost(ep_ticks_account *account, uint64_t
     return raw - stolen;
 }
 
-/* Measures that cost. `read` calls ep_ticks_without_cost(); the call goes through a pointer that the compiler cannot see
- * through, so that it costs what a call from another file costs. */
+/* Measures that cost. `read` calls ep_ticks_without_cost(); the call goes through a pointer that
+ * the compiler cannot see through, so that it costs what a call from another file costs. */
 static inline void ep_ticks_calibrate(ep_ticks_account *account, uint64_t (*read)(void)) {
     uint32_t first;
 

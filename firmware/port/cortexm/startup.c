@@ -34,7 +34,8 @@ typedef struct {
     ep_vector irqs[EP_IRQ_SLOTS];
 } ep_vector_table;
 
-/* Only a UART's interrupt is ever enabled; exceptions 1 to 15 are numbered as in the architecture manuals. */
+/* Only a UART's interrupt is ever enabled; exceptions 1 to 15 are numbered as in the architecture
+ * manuals. */
 __attribute__((section(".ep_vectors"), used)) const ep_vector_table ep_vectors = {
     ep_ld_stack_high,
     {
@@ -58,8 +59,8 @@ __attribute__((section(".ep_vectors"), used)) const ep_vector_table ep_vectors =
     },
 };
 
-/* In assembler, because the FPU or MVE must be on before the compiler may use it, and because a debugger or a
- * boot loader may enter here with another stack. */
+/* In assembler, because the FPU or MVE must be on before the compiler may use it, and because a
+ * debugger or a boot loader may enter here with another stack. */
 __attribute__((naked, noreturn)) void ep_reset_handler(void) {
     __asm__ volatile("ldr r0, =ep_ld_stack_high\n\t"
                      "msr msp, r0\n\t"
@@ -105,7 +106,8 @@ void ep_start(void) {
     }
 }
 
-/* Takes the exception frame, then starts over on an empty stack: the old one may be what overflowed. */
+/* Takes the exception frame, then starts over on an empty stack: the old one may be what
+ * overflowed. */
 __attribute__((naked)) void ep_fault_handler(void) {
     __asm__ volatile("cpsid i\n\t"
                      "mrs r0, msp\n\t"
@@ -137,7 +139,8 @@ void ep_fault_report(const uint32_t *frame) {
     uint32_t lr = 0u;
     uint32_t pc = 0u;
 
-    /* The frame holds r0-r3, r12, lr, pc, xPSR; it is readable only where the stack did not overflow. */
+    /* The frame holds r0-r3, r12, lr, pc, xPSR; it is readable only where the stack did not
+     * overflow. */
     if (at >= (uintptr_t)ep_ld_stack_low && at + 32u <= (uintptr_t)ep_ld_stack_high) {
         lr = frame[5];
         pc = frame[6];

@@ -2,11 +2,12 @@
  * The bench firmware as a process: the protocol on a TCP socket of 127.0.0.1.
  *
  * Usage: bench [--port N] [--lifeline]
- *   --port N     the port to listen on; 0 (the default) takes a free one. "port N" is printed once it listens.
- *   --lifeline   end when standard input reaches its end, that is when the process that holds the other side of
- *                the pipe is gone; a peer that leaves may then come back. Without it the process ends
- *                when its first peer leaves.
- * The process also ends when its parent dies. Exit code 0 in these cases, 1 when it can't listen, 2 for wrong usage.
+ *   --port N     the port to listen on; 0 (the default) takes a free one. "port N" is printed once
+ * it listens.
+ *   --lifeline   end when standard input reaches its end, that is when the process that holds the
+ * other side of the pipe is gone; a peer that leaves may then come back. Without it the process
+ * ends when its first peer leaves. The process also ends when its parent dies. Exit code 0 in these
+ * cases, 1 when it can't listen, 2 for wrong usage.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -61,7 +62,8 @@ static char *decimal(unsigned value, char *end) {
     return end;
 }
 
-/* Waits until `fd` is readable or `timeout_ms` (-1: for ever) is over; ends the process when nobody is left. */
+/* Waits until `fd` is readable or `timeout_ms` (-1: for ever) is over; ends the process when nobody
+ * is left. */
 static bool readable(int fd, int timeout_ms) {
     for (;;) {
         struct pollfd waits[2];

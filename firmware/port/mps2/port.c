@@ -1,9 +1,9 @@
 /*
  * Arm MPS2 and MPS3 FPGA images AN385, AN386, AN500, AN505 and AN547, as QEMU emulates them.
  *
- * UART: Arm DDI 0479, Cortex-M System Design Kit, 4.5 "APB UART". FPGAIO: Arm DAI 0385 (and 0386, 0500, 0505, 0547),
- * "FPGA system control and I/O": CLK100HZ at offset 0x14. Emulated only: on the FPGA itself the DWT
- * cycle counter would be found and used, but nobody has tried.
+ * UART: Arm DDI 0479, Cortex-M System Design Kit, 4.5 "APB UART". FPGAIO: Arm DAI 0385 (and 0386,
+ * 0500, 0505, 0547), "FPGA system control and I/O": CLK100HZ at offset 0x14. Emulated only: on the
+ * FPGA itself the DWT cycle counter would be found and used, but nobody has tried.
  */
 #include "ep_cortexm.h"
 #include "ep_port.h"
@@ -48,7 +48,8 @@ void ep_port_uart_irq(void) {
         rx.lost = rx.lost + 1u;
     }
     if ((UART_STATE & STATE_RXFULL) != 0u && !ep_rx_full(&rx)) {
-        /* When the ring is full the byte stays in the UART, and the emulator holds the sender back. */
+        /* When the ring is full the byte stays in the UART, and the emulator holds the sender back.
+         */
         ep_rx_put(&rx, (uint8_t)UART_DATA);
     }
 }

@@ -1,8 +1,9 @@
 /*
  * Nordic nRF51822 at 16 MHz: UART0, TIMER0.
  *
- * Registers: nRF51 Series Reference Manual v3.0.1: 13 CLOCK, 18 TIMER, 29 UART. The Cortex-M0 has no cycle counter; TIMER0
- * runs from the same 16 MHz as the core, so on the chip its ticks are core cycles.
+ * Registers: nRF51 Series Reference Manual v3.0.1: 13 CLOCK, 18 TIMER, 29 UART. The Cortex-M0 has
+ * no cycle counter; TIMER0 runs from the same 16 MHz as the core, so on the chip its ticks are core
+ * cycles.
  */
 #include "ep_cortexm.h"
 #include "ep_port.h"
@@ -157,7 +158,8 @@ void ep_port_set_baud(uint32_t baud) {
     if (baud == 0u || baud > EP_UART_MAX_BAUD) {
         return;
     }
-    /* baud * 2^32 / 16 MHz, rounded to a multiple of 2^12, which gives the manual's table 29.9.15. */
+    /* baud * 2^32 / 16 MHz, rounded to a multiple of 2^12, which gives the manual's table 29.9.15.
+     */
     UART_BAUDRATE = ((uint32_t)(((uint64_t)baud * 17592186u) >> 16) + 0x800u) & ~0xFFFu;
 }
 

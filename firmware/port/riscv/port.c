@@ -1,11 +1,13 @@
 /*
  * QEMU's RISC-V `virt` machine: NS16550A UART behind a PLIC, instret as instruction counter.
  *
- * Registers: National Semiconductor PC16550D data sheet, 8.0; RISC-V PLIC specification 1.0.0; machine-mode CSRs of the RISC-V
- * Privileged Architecture 20211203; the SiFive test finisher restarts the machine.
+ * Registers: National Semiconductor PC16550D data sheet, 8.0; RISC-V PLIC specification 1.0.0;
+ * machine-mode CSRs of the RISC-V Privileged Architecture 20211203; the SiFive test finisher
+ * restarts the machine.
  *
- * Reception is polled: the UART has 16 bytes of FIFO and the emulator holds the sender back, so no interrupt disturbs
- * the instruction counts. The interrupt is routed only so that WFI wakes; it is never taken (mstatus.MIE is 0).
+ * Reception is polled: the UART has 16 bytes of FIFO and the emulator holds the sender back, so no
+ * interrupt disturbs the instruction counts. The interrupt is routed only so that WFI wakes; it is
+ * never taken (mstatus.MIE is 0).
  */
 #include <stdbool.h>
 

@@ -1,4 +1,5 @@
-/* Reset and trap entry of a RISC-V machine-mode port: RISC-V Privileged Architecture 20211203, chapter 3. */
+/* Reset and trap entry of a RISC-V machine-mode port: RISC-V Privileged Architecture 20211203,
+ * chapter 3. */
     .section .ep_vectors, "ax"
     .globl ep_reset_handler
     .type ep_reset_handler, @function
@@ -38,7 +39,8 @@ ep_reset_handler:
 5:  j 5b
     .size ep_reset_handler, . - ep_reset_handler
 
-/* Interrupts stay off (they only end a WFI), so every trap is a fault; the old stack may be what broke. */
+/* Interrupts stay off (they only end a WFI), so every trap is a fault; the old stack may be
+ * what broke. */
     .balign 4
     .type ep_trap_handler, @function
 ep_trap_handler:

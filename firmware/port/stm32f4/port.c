@@ -1,12 +1,14 @@
 /*
  * STM32F405/407/415/417: 168 MHz from the crystal, USART, DWT cycle counter.
  *
- * Registers: ST RM0090 (STM32F405/415, F407/417 reference manual): 3 Flash interface, 5 PWR, 7 RCC, 8 GPIO, 18 TIM2 to
- * TIM5, 30 USART. The same image runs in QEMU's netduinoplus2, which has no RCC and no cycle counter: every
- * wait is bounded, and there TIM2 counts virtual nanoseconds, which are instructions under `-icount shift=0`.
+ * Registers: ST RM0090 (STM32F405/415, F407/417 reference manual): 3 Flash interface, 5 PWR, 7 RCC,
+ * 8 GPIO, 18 TIM2 to TIM5, 30 USART. The same image runs in QEMU's netduinoplus2, which has no RCC
+ * and no cycle counter: every wait is bounded, and there TIM2 counts virtual nanoseconds, which are
+ * instructions under `-icount shift=0`.
  *
- * QEMU's serial port is EP_UART_BASE (USART1). A board whose connector has another one defines EP_HW_UART_BASE, _IRQ,
- * _RCC_BIT (in RCC_APB2ENR), _GPIO_BASE, _GPIO_BIT (in RCC_AHB1ENR), _TX_PIN, _RX_PIN and _AF for the real chip.
+ * QEMU's serial port is EP_UART_BASE (USART1). A board whose connector has another one defines
+ * EP_HW_UART_BASE, _IRQ, _RCC_BIT (in RCC_APB2ENR), _GPIO_BASE, _GPIO_BIT (in RCC_AHB1ENR),
+ * _TX_PIN, _RX_PIN and _AF for the real chip.
  */
 #include "ep_cortexm.h"
 #include "ep_port.h"
@@ -105,7 +107,8 @@ static void start_clock(void) {
     if (!wait_for(&RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY)) {
         return;
     }
-    /* 5 wait states up to 168 MHz at 2.7 to 3.6 V; prefetch and both caches on (RM0090 table 10). */
+    /* 5 wait states up to 168 MHz at 2.7 to 3.6 V; prefetch and both caches on (RM0090 table 10).
+     */
     FLASH_ACR = 5u | (1u << 8) | (1u << 9) | (1u << 10);
     if (!wait_for(&FLASH_ACR, 7u, 5u)) {
         return;
@@ -151,7 +154,8 @@ static void start_timer(uint32_t base, uint32_t prescaler) {
 static void start_counter(void) {
     RCC_APB1ENR |= (1u << 0) | (1u << 3); /* TIM2, TIM5 */
     has_dwt = ep_dwt_start();
-    /* At full speed the timers run at half the core clock (RM0090 7.2, APB1 prescaler 4); on HSI at the core's. */
+    /* At full speed the timers run at half the core clock (RM0090 7.2, APB1 prescaler 4); on HSI at
+     * the core's. */
     if (emulated || core_hz == HSI_HZ) {
         start_timer(TIM5_BASE, (1u << COARSE_SHIFT) - 1u);
     } else {
@@ -181,7 +185,8 @@ void ep_port_uart_irq(void) {
     const uint32_t status = USART_SR;
 
     if ((status & SR_RXNE) != 0u && ep_rx_full(&rx)) {
-        /* Leave the byte in the UART until there is room: an emulator then holds the sender back. */
+        /* Leave the byte in the UART until there is room: an emulator then holds the sender back.
+         */
         USART_CR1 &= ~CR1_RXNEIE;
         return;
     }

@@ -1,8 +1,9 @@
-/* A tiny firmware that exercises every promise of ep_port.h; tests/emulator/test_ports.py talks to it.
+/* A tiny firmware that exercises every promise of ep_port.h; tests/emulator/test_ports.py talks to
+ * it.
  *
- * Commands, one byte each: 'i' prints port facts; 't' counts a loop of known length 50 times with growing gaps in
- * between; 'e' echoes the next 256 bytes after a pause; 's' sums 65536 bytes; 'r' resets; 'f' faults; 'd' checks .data, .bss
- * and memcpy.
+ * Commands, one byte each: 'i' prints port facts; 't' counts a loop of known length 50 times with
+ * growing gaps in between; 'e' echoes the next 256 bytes after a pause; 's' sums 65536 bytes; 'r'
+ * resets; 'f' faults; 'd' checks .data, .bss and memcpy.
  */
 #include <string.h>
 
