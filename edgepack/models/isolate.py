@@ -13,6 +13,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -36,7 +37,13 @@ _ENVIRONMENT = {
     "TF_USE_LEGACY_KERAS": "0",
 }
 _LOG_LINES = 6  # of the child's own log shown with a crash
-_NOISE = ("cudart_stub", "cuda drivers", "absl::InitializeLog", "cpu_feature_guard", "rebuild Tens")
+# The lines of TensorFlow's log that tell of a failure; most of it is chatter, and "E" lines about
+# a missing GPU are part of that.
+_TELLING = re.compile(r"^[EF]\d{4} |[Ee]rror\b|\b[Ff]atal|Check failed|terminate called|bad_alloc")
+
+
+class CrashError(ConversionError):
+    """The child died of a signal or left without an answer."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +165,8 @@ def run_task(task: Task, progress: Progress = silent) -> dict[str, Any]:
 
     Raises:
         EdgepackError: the very error that the task raised.
-        ConversionError: the child died (a signal, an exit) or outlived `task.timeout`.
+        CrashError: the child died (a signal, an exit).
+        ConversionError: the child outlived `task.timeout`.
     """
     nursery = _NURSERY.get() if task.tensorflow else None
     child = (nursery.take() if nursery else None) or _Child(preload=False)
@@ -193,7 +201,7 @@ def _follow(child: _Child, task: Task, progress: Progress) -> dict[str, Any]:
             f"{task.what} did not finish within {task.timeout:g} s and was stopped",
             next_step="give it a larger timeout_s in edgepack.toml, or less data",
         )
-    raise ConversionError(f"{task.what} {_death(child.process.returncode)}{_tail(child.log)}")
+    raise CrashError(f"{task.what} {_death(child.process.returncode)}{_tail(child.log)}")
 
 
 def _environment() -> dict[str, str]:
@@ -249,8 +257,8 @@ def _death(code: int | None) -> str:
 
 
 def _tail(log: IO[bytes]) -> str:
-    """The last lines of the child's log that say something, indented below the message."""
+    """The last lines of the child's log that tell of a failure, indented below the message."""
     log.seek(0)
     lines = log.read().decode("utf-8", "replace").splitlines()
-    kept = [line for line in lines if line.strip() and not any(word in line for word in _NOISE)]
+    kept = [line for line in lines if _TELLING.search(line) and "cuda" not in line.lower()]
     return "".join(f"\n  {line.rstrip()[:200]}" for line in kept[-_LOG_LINES:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from edgepack.models.dataset import Samples, read_dataset
 from edgepack.models.keras_run import check_inputs, score
 from edgepack.models.progress import Progress
 from edgepack.quantize.calibration import calibration_samples
+from edgepack.quantize.explain import explain
 
 STAGE = "quantize"
 
@@ -31,16 +33,26 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     check_inputs(model, data.train)
     metric = score(model, data.test)
     samples = calibration_samples(data, arguments["samples"], arguments["seed"])
-    converter = tf.lite.TFLiteConverter.from_keras_model(_at_batch_one(model))
+    fixed = _at_batch_one(model)
+    names = [tensor.name for tensor in fixed.inputs]
+    converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: _rows(samples, progress)
+    converter.representative_dataset = lambda: _rows(samples, names, progress)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = tf.int8
     converter.inference_output_type = tf.int8
     progress(STAGE, 0.1, "converting to TFLite")
-    content: bytes = converter.convert()
+    try:
+        content: bytes = converter.convert()
+    # The converter raises whatever its C++ code or ours in the callback does; `explain` sorts it.
+    except Exception as error:
+        traceback.print_exc()
+        raise explain(error) from error
     Path(arguments["out"]).write_bytes(content)
     return {
+        "inputs": names,
+        # Keras exports the outputs of a functional model by position
+        "outputs": [f"output_{index}" for index in range(len(fixed.outputs))],
         "calibration_samples": len(samples),
         "float_test": None if metric is None else metric.as_dict(),
         "tensorflow": tf.__version__,
@@ -71,12 +83,18 @@ def _at_batch_one(model: Any) -> Any:
     return keras.Model(inputs, outputs)
 
 
-def _rows(samples: Samples, progress: Progress) -> Iterator[list[Any]]:
-    """One calibration sample at a time, float32 with a leading axis of 1."""
+def _rows(samples: Samples, names: list[str], progress: Progress) -> Iterator[dict[str, Any]]:
+    """One calibration sample at a time, by input name, float32 with a leading axis of 1.
+
+    By name, because the converter may list the inputs in another order than Keras.
+    """
     every = max(1, len(samples) // 20)
     for index in range(len(samples)):
         if index % every == 0:
             share = 0.3 + 0.5 * index / len(samples)
             progress(STAGE, share, f"calibrating, sample {index + 1}/{len(samples)}")
-        yield [array[index : index + 1].astype(np.float32) for array in samples.inputs]
+        yield {
+            name: array[index : index + 1].astype(np.float32)
+            for name, array in zip(names, samples.inputs, strict=True)
+        }
     progress(STAGE, 0.8, "quantizing")

@@ -13,14 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from edgepack.errors import UnsupportedError
+from edgepack.errors import ConversionError, UnsupportedError
 from edgepack.models.dataset import Samples, read_dataset
 from edgepack.models.handle import ModelFormat, ModelHandle
-from edgepack.models.isolate import Task, require_package, run_task
+from edgepack.models.isolate import CrashError, Task, require_package, run_task
+from edgepack.models.keras_archive import check_keras_archive
 from edgepack.models.litert import run_samples, stored_samples
 from edgepack.models.metrics import Metric, evaluate
 from edgepack.models.progress import Progress, silent
 from edgepack.models.tflite_file import load_tflite
+from edgepack.quantize.explain import crash_hint
+from edgepack.quantize.order import restore_order
 from edgepack.quantize.recipe import QuantizeRecipe
 from edgepack.quantize.validate import check_full_integer
 
@@ -59,7 +62,8 @@ def quantize_int8(
         handle: the float model.
         recipe: how.
         data: an `.npz` as `models.dataset` reads it: its training split calibrates, its test split
-            is evaluated before and after.
+            is evaluated before and after. Inputs are in the Keras model's order, which is also
+            that of the result.
         out_dir: gets `model.tflite`, `recipe.json` and `test.npz`; made if need be.
         progress: told the share done.
 
@@ -91,8 +95,13 @@ def quantize_int8(
         what=f"quantizing {handle.path.name}",
         timeout=recipe.timeout_s,
     )
-    reply = run_task(task, progress)
+    try:
+        reply = run_task(task, progress)
+    except CrashError as error:
+        hint = crash_hint(check_keras_archive(handle.path).layer_classes)
+        raise ConversionError(error.message, next_step=hint) from error
     progress(_STAGE, 0.9, "checking every tensor")
+    restore_order(path, reply["inputs"], reply["outputs"])
     operators = check_full_integer(path)
     result = load_tflite(path)
     stored = stored_samples(result, read_dataset(data).test)

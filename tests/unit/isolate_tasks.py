@@ -34,7 +34,7 @@ def any_error(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 def crash(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    os.write(2, b"the last words\n")
+    os.write(2, b"I0000 chatter\nfatal: the last words\n")
     os.kill(os.getpid(), signal.SIGSEGV)
     return {}
 

@@ -50,6 +50,18 @@ def watch_pruning(arguments: dict[str, Any], progress: Progress) -> dict[str, An
     }
 
 
+def save_two_inputs(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Save a model of two inputs of one shape; its outputs are their difference and the second."""
+    import keras
+
+    # named against the alphabet, which is one of the orders that the converter may choose
+    first, second = keras.Input((4,), name="zebra"), keras.Input((4,), name="ant")
+    difference = keras.layers.Subtract()([first, second])
+    model = keras.Model([first, second], [difference, keras.layers.ReLU()(second)])
+    keras_child.save_keras(model, Path(arguments["out"]))
+    return keras_child.describe(model)
+
+
 def save_open_model(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Save a model whose input has an open second dimension."""
     import keras

@@ -10,7 +10,7 @@ import pytest
 
 from edgepack.errors import ConversionError, DataError, MissingToolError
 from edgepack.models import isolate
-from edgepack.models.isolate import Task, require_package, run_task, warm_children
+from edgepack.models.isolate import CrashError, Task, require_package, run_task, warm_children
 
 # A bare Python starts in well under a second; a loaded machine gets all the time it wants.
 GENEROUS = 60.0
@@ -51,7 +51,7 @@ def test_any_other_exception_becomes_a_conversion_error() -> None:
 
 
 def test_a_crash_is_named_with_the_last_words() -> None:
-    with pytest.raises(ConversionError, match=r"task crash crashed.*SIGSEGV\n  the last words"):
+    with pytest.raises(CrashError, match=r"task crash crashed.*SIGSEGV\n  fatal: the last words$"):
         run_task(task("crash"))
 
 

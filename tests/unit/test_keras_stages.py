@@ -14,7 +14,7 @@ from edgepack.compress.apply import Compressed, apply
 from edgepack.compress.finetune import FineTune
 from edgepack.compress.prune_magnitude import Config
 from edgepack.errors import UnsupportedError
-from edgepack.models.dataset import read_dataset
+from edgepack.models.dataset import Samples, read_dataset
 from edgepack.models.entry import parse_entry, run_data_entry, run_model_entry
 from edgepack.models.handle import ModelFormat, ModelHandle
 from edgepack.models.isolate import Task, run_task, warm_children
@@ -146,8 +146,6 @@ def test_the_hand_over_is_complete_and_true(whole: Run) -> None:
     assert x.dtype == np.int8
     np.testing.assert_array_equal(y, read_dataset(whole.data).test.labels)
     # the accuracy in the record, counted again from the files that were handed over
-    from edgepack.models.dataset import Samples
-
     outputs = [output[0][0] for output in run_samples(quantized.handle, Samples((x,), y))]
     hits = int((np.array(outputs).argmax(axis=1) == y).sum())
     assert record["test"]["int8"] == {"metric": "top1", "n": len(y), "value": hits / len(y)}
@@ -199,3 +197,36 @@ def test_an_open_dimension_is_refused_by_name(tmp_path: Path) -> None:
     assert handle.inputs[0].shape == (-1, -1, 4)
     with pytest.raises(UnsupportedError, match="input series has an open dimension"):
         quantize_int8(handle, QuantizeRecipe(), data, tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_two_inputs_of_one_shape_are_not_mixed_up(tmp_path: Path) -> None:
+    path, data = tmp_path / "two.keras", tmp_path / "data.npz"
+    generator = np.random.default_rng(0)
+    small, large = generator.uniform(0, 1, (40, 4)), generator.uniform(0, 9, (40, 4))
+    # Two calibration samples span every range, so that no test sample saturates.
+    small[0], large[0], small[1], large[1] = 0.0, 9.0, 1.0, 0.0
+    names = {"train_input_0": small[:30], "train_input_1": large[:30]}
+    names |= {"test_input_0": small[30:], "test_input_1": large[30:]}
+    np.savez(data, allow_pickle=False, **{k: v.astype(np.float32) for k, v in names.items()})
+    task = Task("tests.unit.keras_tasks:save_two_inputs", {"out": str(path)}, "saving", SECONDS)
+    quantized = quantize_int8(
+        handle_from(path, run_task(task)), QuantizeRecipe(), data, tmp_path / "out"
+    )
+    (first, second), outputs = quantized.handle.inputs, quantized.handle.outputs
+    assert "zebra" in first.name and "ant" in second.name
+    # ranges of 1 and 9 over 255 steps
+    assert first.scale is not None and second.scale is not None
+    assert first.scale == pytest.approx(1 / 255, rel=1e-6)
+    assert second.scale == pytest.approx(9 / 255, rel=1e-6)
+    with np.load(quantized.test_data) as arrays:
+        stored = Samples((arrays["input_0"], arrays["input_1"]))
+    real = read_dataset(data).test.inputs
+    for index, got in enumerate(run_samples(quantized.handle, stored)):
+        wanted = (real[0][index] - real[1][index], real[1][index])
+        for tensor, value, reference in zip(outputs, got, wanted, strict=True):
+            assert tensor.scale is not None and tensor.zero_point is not None
+            difference = (value[0].astype(float) - tensor.zero_point) * tensor.scale - reference
+            # half a step of each input's and of the output's own rounding, and one for arithmetic
+            limit = 0.5 * (first.scale + second.scale) + 1.5 * tensor.scale
+            assert np.abs(difference).max() <= limit
