@@ -1,9 +1,13 @@
 /* CONV_2D int8 for cores with SMLAD: inputs of four output positions are widened once into
  * `columns`, then every pair of filters runs over them (ep_dot_dsp.h).
  *
- * Weights are packed [out_c / 2 pairs of filters][k_pairs] words; an odd last filter is paired with
- * zeros. Zero points are folded into `bias`; positions outside the input read `fill`, the input's
- * zero point. */
+ * `stream` holds, per pair of filters: two biases (zero points folded in), k_pairs words of weights,
+ * two multipliers, and one word with both right shifts less one (low and high half). An odd last
+ * filter is paired with zeros. Positions outside the input read `fill`, the input's zero point.
+ *
+ * A window is `runs` runs of `run` neighbouring bytes. A column holds first the whole words of every
+ * run, then the bytes left over of every run; within each four inputs the order is 0, 2, 1, 3, in
+ * which SXTB16 widens a word. */
 #ifndef EP_CONV2D_S8_DSP_H
 #define EP_CONV2D_S8_DSP_H
 
@@ -14,7 +18,8 @@ typedef struct {
     int32_t out_h, out_w, out_c;
     int32_t kernel_h, kernel_w;
     int32_t stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
-    int32_t k_pairs;       /* pairs of inputs of one filter, padded to whole words */
+    int32_t runs, run;     /* bytes that lie together: kernel_w * in_c, or in_c if dilated */
+    int32_t k_pairs;       /* words of one column, inputs padded to a multiple of 4 */
     int32_t fill;          /* the input's zero point */
     int32_t output_offset; /* the output's zero point */
     int32_t act_min, act_max;
@@ -23,133 +28,169 @@ typedef struct {
                      overwrite its input */
 } ep_conv2d_s8_dsp_params;
 
-/* Where input k of a position goes in its column: pairs of four inputs are (0, 2) and (1, 3). */
-EP_INLINE void ep_put_column(uint32_t *columns, int32_t k, int32_t value) {
-    int16_t *const quad = (int16_t *)(void *)(columns + 2 * (k & ~3));
-    quad[((k & 1) << 3) + ((k & 2) >> 1)] = (int16_t)value;
+/* Puts byte `at` of run `r` where the weights expect it. */
+EP_INLINE void ep_column_byte(const ep_conv2d_s8_dsp_params *p, uint32_t *columns, int32_t r,
+                              int32_t at, int32_t value) {
+    const int32_t whole = p->run & ~3, left = p->run & 3;
+    const int32_t k = at < whole ? r * whole + at : p->runs * whole + r * left + at - whole;
+    int16_t *const four = (int16_t *)(void *)(columns + 2 * (k & ~3));
+    four[((k & 1) << 3) + ((k & 2) >> 1)] = (int16_t)value;
 }
 
-/* Writes `bytes` values of one position, from k on; fill where `in` is NULL. Whole fours use the
- * order 0, 2, 1, 3, which SXTB16 gives for free; the weights are packed alike. */
-EP_INLINE int32_t ep_widen_column(const int8_t *in, int32_t bytes, int32_t fill,
-                                  uint32_t *columns, int32_t k) {
-    const int32_t end = k + bytes;
-    for (; (k & 3) != 0 && k < end; ++k) {
-        ep_put_column(columns, k, in ? *in++ : fill);
+/* Widens all of run `r`. */
+EP_INLINE void ep_column_run(const ep_conv2d_s8_dsp_params *p, const int8_t *in, uint32_t *columns,
+                             int32_t r) {
+    uint32_t *to = columns + 2 * r * (p->run & ~3);
+    for (int32_t i = 0; i < p->run / 4; ++i, to += 8) {
+        const uint32_t x = ep_load32(in + 4 * i);
+        to[0] = ep_sxtb16(x);
+        to[4] = ep_sxtb16_ror8(x);
     }
-    uint32_t *to = columns + 2 * k;
-    if (in) {
-        for (; k + 4 <= end; k += 4, in += 4, to += 8) {
-            const uint32_t x = ep_load32(in);
-            to[0] = ep_sxtb16(x);
-            to[4] = ep_sxtb16_ror8(x);
-        }
-    } else {
-        for (; k + 4 <= end; k += 4, to += 8) {
-            to[0] = ep_pack16(fill, fill);
-            to[4] = ep_pack16(fill, fill);
-        }
+    for (int32_t i = p->run & ~3; i < p->run; ++i) {
+        ep_column_byte(p, columns, r, i, in[i]);
     }
-    for (; k < end; ++k) {
-        ep_put_column(columns, k, in ? *in++ : fill);
-    }
-    return end;
 }
 
-/* Gathers the window of output position (oy, ox) of image `in`. */
-EP_INLINE void ep_gather_column(const ep_conv2d_s8_dsp_params *p, const int8_t *in, int32_t oy,
-                                int32_t ox, uint32_t *columns) {
-    const int32_t y0 = oy * p->stride_h - p->pad_top, x0 = ox * p->stride_w - p->pad_left;
-    const int32_t row = p->kernel_w * p->in_c;
-    int32_t k = 0;
+/* Gathers a window that lies partly outside the input. */
+EP_INLINE void ep_column_clipped(const ep_conv2d_s8_dsp_params *p, const int8_t *in, int32_t y0,
+                                 int32_t x0, uint32_t *columns) {
     for (int32_t ky = 0; ky < p->kernel_h; ++ky) {
         const int32_t y = y0 + ky * p->dilation_h;
-        const int8_t *line = y < 0 || y >= p->in_h ? NULL : in + y * p->in_w * p->in_c;
-        if (p->dilation_w == 1 && (!line || (x0 >= 0 && x0 + p->kernel_w <= p->in_w))) {
-            k = ep_widen_column(line ? line + x0 * p->in_c : NULL, row, p->fill, columns, k);
-            continue;
-        }
         for (int32_t kx = 0; kx < p->kernel_w; ++kx) {
             const int32_t x = x0 + kx * p->dilation_w;
-            const int8_t *from = !line || x < 0 || x >= p->in_w ? NULL : line + x * p->in_c;
-            k = ep_widen_column(from, p->in_c, p->fill, columns, k);
+            const bool inside = y >= 0 && y < p->in_h && x >= 0 && x < p->in_w;
+            const int8_t *from = inside ? in + (y * p->in_w + x) * p->in_c : NULL;
+            const bool whole = p->dilation_w == 1; /* the kernel's row is one run */
+            const int32_t r = whole ? ky : ky * p->kernel_w + kx;
+            const int32_t first = whole ? kx * p->in_c : 0;
+            if (p->in_c % 4 == 0) {
+                uint32_t *to = columns + 2 * (r * p->run + first);
+                for (int32_t i = 0; i < p->in_c; i += 4, to += 8) {
+                    to[0] = from ? ep_sxtb16(ep_load32(from + i)) : ep_pack16(p->fill, p->fill);
+                    to[4] =
+                        from ? ep_sxtb16_ror8(ep_load32(from + i)) : ep_pack16(p->fill, p->fill);
+                }
+            } else {
+                for (int32_t i = 0; i < p->in_c; ++i) {
+                    ep_column_byte(p, columns, r, first + i, from ? from[i] : p->fill);
+                }
+            }
         }
+    }
+}
+
+/* Gathers the window of output position (oy, ox). */
+EP_INLINE void ep_column_gather(const ep_conv2d_s8_dsp_params *p, const int8_t *in, int32_t oy,
+                                int32_t ox, uint32_t *columns) {
+    const int32_t y0 = oy * p->stride_h - p->pad_top, x0 = ox * p->stride_w - p->pad_left;
+    const int32_t y_end = y0 + (p->kernel_h - 1) * p->dilation_h;
+    const int32_t x_end = x0 + (p->kernel_w - 1) * p->dilation_w;
+    if (y0 < 0 || x0 < 0 || y_end >= p->in_h || x_end >= p->in_w) {
+        ep_column_clipped(p, in, y0, x0, columns);
+        return;
+    }
+    const int8_t *line = in + (y0 * p->in_w + x0) * p->in_c;
+    const int32_t per_row = p->runs / p->kernel_h;
+    for (int32_t r = 0; r < p->runs; ++r) {
+        const int32_t ky = r / per_row, kx = r % per_row;
+        ep_column_run(p, line + (ky * p->dilation_h * p->in_w + kx * p->dilation_w) * p->in_c,
+                      columns, r);
     }
 }
 
 /* One requantized output. */
 EP_INLINE int8_t ep_conv2d_output(const ep_conv2d_s8_dsp_params *p, int32_t acc,
                                   int32_t multiplier, int32_t round, int32_t shift) {
-    int32_t y = p->relu ? ep_requantize_dsp_relu(acc, multiplier, round, shift)
-                        : ep_requantize_dsp(acc, multiplier, round, shift);
+    const int32_t y = p->relu ? ep_requantize_dsp_relu(acc, multiplier, round, shift)
+                              : ep_requantize_dsp(acc, multiplier, round, shift);
     if (p->act_min == INT8_MIN && p->act_max == INT8_MAX) {
         return (int8_t)ep_ssat8(y);
     }
     return (int8_t)ep_clamp32(y, p->act_min, p->act_max);
 }
 
-/* Requantizes the sums of filter f at `live` positions. */
-EP_INLINE void ep_conv2d_store(const ep_conv2d_s8_dsp_params *p, const int32_t *sums, int32_t f,
-                               int32_t live, const int32_t *multiplier, const uint8_t *shift,
-                               int8_t *to) {
-    const int32_t r = shift[f], m = multiplier[f];
-    const int32_t round = ep_shift_left(p->output_offset, r) + (1 << (r - 1));
-    if (live == 4) {
-        to[0] = ep_conv2d_output(p, sums[0], m, round, r);
-        to[p->out_c] = ep_conv2d_output(p, sums[1], m, round, r);
-        to[2 * p->out_c] = ep_conv2d_output(p, sums[2], m, round, r);
-        to[3 * p->out_c] = ep_conv2d_output(p, sums[3], m, round, r);
-    } else {
-        for (int32_t i = 0; i < live; ++i) {
-            to[i * p->out_c] = ep_conv2d_output(p, sums[i], m, round, r);
+/* Half a step plus the zero point, both before the right shift by shift_less_1 + 1. */
+EP_INLINE int32_t ep_conv2d_round(const ep_conv2d_s8_dsp_params *p, int32_t shift_less_1) {
+    return ep_shift_left(2 * p->output_offset + 1, shift_less_1);
+}
+
+/* All filters at four positions; `to` is the first position's output. */
+EP_INLINE void ep_conv2d_four(const ep_conv2d_s8_dsp_params *p, const uint32_t *columns,
+                              const uint32_t *stream, int8_t *to) {
+    const int32_t c = p->out_c;
+    for (int32_t f = 0; f < c; f += 2, to += 2) {
+        const int32_t a = (int32_t)stream[0], b = (int32_t)stream[1];
+        ep_sums s = {a, a, a, a, b, b, b, b};
+        stream = ep_dot_2x4(&s, stream + 2, columns, p->k_pairs);
+        const int32_t m0 = (int32_t)stream[0], m1 = (int32_t)stream[1];
+        const int32_t r0 = (int32_t)(stream[2] & 0xFFFFu), r1 = (int32_t)(stream[2] >> 16);
+        const int32_t round0 = ep_conv2d_round(p, r0), round1 = ep_conv2d_round(p, r1);
+        stream += 3;
+        to[0] = ep_conv2d_output(p, s.a0, m0, round0, r0 + 1);
+        to[c] = ep_conv2d_output(p, s.a1, m0, round0, r0 + 1);
+        to[2 * c] = ep_conv2d_output(p, s.a2, m0, round0, r0 + 1);
+        to[3 * c] = ep_conv2d_output(p, s.a3, m0, round0, r0 + 1);
+        if (c % 2 == 0 || f + 1 < c) {
+            to[1] = ep_conv2d_output(p, s.b0, m1, round1, r1 + 1);
+            to[c + 1] = ep_conv2d_output(p, s.b1, m1, round1, r1 + 1);
+            to[2 * c + 1] = ep_conv2d_output(p, s.b2, m1, round1, r1 + 1);
+            to[3 * c + 1] = ep_conv2d_output(p, s.b3, m1, round1, r1 + 1);
         }
     }
 }
 
-/* shift: right shifts, positive. columns: 4 * k_pairs words, zeroed where K is padded. */
+/* All filters at one position. */
+EP_INLINE void ep_conv2d_one(const ep_conv2d_s8_dsp_params *p, const uint32_t *columns,
+                             const uint32_t *stream, int8_t *to) {
+    for (int32_t f = 0; f < p->out_c; f += 2, to += 2) {
+        int32_t a = (int32_t)stream[0], b = (int32_t)stream[1];
+        stream = ep_dot_2x1(&a, &b, stream + 2, columns, p->k_pairs);
+        const int32_t r0 = (int32_t)(stream[2] & 0xFFFFu), r1 = (int32_t)(stream[2] >> 16);
+        to[0] = ep_conv2d_output(p, a, (int32_t)stream[0], ep_conv2d_round(p, r0), r0 + 1);
+        if (p->out_c % 2 == 0 || f + 1 < p->out_c) {
+            to[1] = ep_conv2d_output(p, b, (int32_t)stream[1], ep_conv2d_round(p, r1), r1 + 1);
+        }
+        stream += 3;
+    }
+}
+
+/* columns: 4 * k_pairs words. */
 EP_INLINE void ep_conv2d_s8_dsp(const ep_conv2d_s8_dsp_params *p, const int8_t *in,
-                                const uint32_t *weights, const int32_t *bias,
-                                const int32_t *multiplier, const uint8_t *shift, int8_t *out,
-                                uint32_t *columns) {
+                                const uint32_t *stream, int8_t *out, uint32_t *columns) {
     const int32_t positions = p->out_h * p->out_w;
-    const int32_t in_bytes = p->in_h * p->in_w * p->in_c;
     const bool pointwise = p->kernel_h == 1 && p->kernel_w == 1 && p->pad_top == 0 &&
                            p->pad_left == 0 && p->stride_h == 1 && p->stride_w == 1;
-    for (int32_t i = 4 * (p->k_pairs - 2); i < 4 * p->k_pairs; ++i) {
-        if (i >= 0) {
+    if (p->runs * p->run % 4 != 0) { /* inputs that only pad K must hold something: their weight is 0 */
+        for (int32_t i = 4 * (p->k_pairs - 2); i < 4 * p->k_pairs; ++i) {
             columns[i] = 0;
         }
     }
-    for (int32_t b = 0; b < p->batches; ++b, in += in_bytes, out += positions * p->out_c) {
+    for (int32_t b = 0; b < p->batches; ++b) {
         int32_t oy = 0, ox = 0;
         for (int32_t n = 0; n < positions; n += 4) {
             const int32_t at = p->reverse ? (positions - 1) / 4 * 4 - n : n;
-            const int32_t live = ep_min32(4, positions - at);
+            const int32_t live = positions % 4 == 0 ? 4 : ep_min32(4, positions - at);
             for (int32_t i = 0; i < live; ++i) {
                 if (pointwise) {
-                    ep_widen_column(in + (at + i) * p->in_c, p->in_c, p->fill, columns + i, 0);
+                    ep_column_run(p, in + (at + i) * p->in_c, columns + i, 0);
                 } else {
-                    ep_gather_column(p, in, oy, ox, columns + i);
+                    ep_column_gather(p, in, oy, ox, columns + i);
                     if (++ox == p->out_w) {
                         ox = 0;
                         ++oy;
                     }
                 }
             }
-            const uint32_t *w = weights;
-            int8_t *to = out + at * p->out_c;
-            for (int32_t f = 0; f < p->out_c; f += 2) {
-                int32_t s0[4] = {bias[f], bias[f], bias[f], bias[f]};
-                const int32_t second = f + 1 < p->out_c ? bias[f + 1] : 0;
-                int32_t s1[4] = {second, second, second, second};
-                w = ep_dot_2x4(s0, s1, w, columns, p->k_pairs);
-                ep_conv2d_store(p, s0, f, live, multiplier, shift, to);
-                if (f + 1 < p->out_c) {
-                    ep_conv2d_store(p, s1, f + 1, live, multiplier, shift, to + 1);
+            if (positions % 4 == 0 || live == 4) {
+                ep_conv2d_four(p, columns, stream, out + at * p->out_c);
+            } else {
+                for (int32_t i = 0; i < live; ++i) {
+                    ep_conv2d_one(p, columns + i, stream, out + (at + i) * p->out_c);
                 }
-                to += 2;
             }
         }
+        in += p->in_h * p->in_w * p->in_c;
+        out += positions * p->out_c;
     }
 }
 

@@ -9,6 +9,11 @@
 
 #include "ep_dsp.h"
 
+/* Sums of filter 0 (a) and filter 1 (b) at four positions. */
+typedef struct {
+    int32_t a0, a1, a2, a3, b0, b1, b2, b3;
+} ep_sums;
+
 #if EP_DSP_ASM && defined(__OPTIMIZE__)
 
 #define EP_DOT_STEP                    \
@@ -37,12 +42,12 @@
                      : [end] "m"(end)                                                           \
                      : "cc", "memory")
 
-/* a[i] += filter 0 at position i, b[i] += filter 1; pairs is a compile-time constant.
- * Returns the weights that follow. */
-EP_INLINE const uint32_t *ep_dot_2x4(int32_t *a, int32_t *b, const uint32_t *w,
-                                     const uint32_t *x, int32_t pairs) {
-    int32_t a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3];
-    int32_t b0 = b[0], b1 = b[1], b2 = b[2], b3 = b[3];
+/* Adds the products of `pairs` (a compile-time constant) pairs of inputs. Returns the weights that
+ * follow. */
+EP_INLINE const uint32_t *ep_dot_2x4(ep_sums *sums, const uint32_t *w, const uint32_t *x,
+                                     int32_t pairs) {
+    int32_t a0 = sums->a0, a1 = sums->a1, a2 = sums->a2, a3 = sums->a3;
+    int32_t b0 = sums->b0, b1 = sums->b1, b2 = sums->b2, b3 = sums->b3;
     uint32_t t0, t1, x0, x1;
     const uint32_t *const end = x + pairs / 4 * 16;
     if (pairs >= 4) {
@@ -51,34 +56,44 @@ EP_INLINE const uint32_t *ep_dot_2x4(int32_t *a, int32_t *b, const uint32_t *w,
                    "cmp %[x], %[t0]\n\t"
                    "bne 1b\n\t");
     }
-    if (pairs % 4 >= 1) {
-        EP_DOT_ASM(EP_DOT_STEP);
+    if (pairs % 4 >= 2) { /* pairs is even: inputs are padded to fours */
+        EP_DOT_ASM(EP_DOT_STEP EP_DOT_STEP);
     }
-    if (pairs % 4 >= 2) {
-        EP_DOT_ASM(EP_DOT_STEP);
-    }
-    if (pairs % 4 >= 3) {
-        EP_DOT_ASM(EP_DOT_STEP);
-    }
-    a[0] = a0, a[1] = a1, a[2] = a2, a[3] = a3;
-    b[0] = b0, b[1] = b1, b[2] = b2, b[3] = b3;
+    *sums = (ep_sums){a0, a1, a2, a3, b0, b1, b2, b3};
     return w;
 }
 
 #else
 
-EP_INLINE const uint32_t *ep_dot_2x4(int32_t *a, int32_t *b, const uint32_t *w,
-                                     const uint32_t *x, int32_t pairs) {
+EP_INLINE const uint32_t *ep_dot_2x4(ep_sums *sums, const uint32_t *w, const uint32_t *x,
+                                     int32_t pairs) {
     for (int32_t pair = 0; pair < pairs; ++pair, ++w, x += 4) {
         const uint32_t w0 = ep_sxtb16(*w), w1 = ep_sxtb16_ror8(*w);
-        for (int32_t i = 0; i < 4; ++i) {
-            a[i] = ep_smlad(x[i], w0, a[i]);
-            b[i] = ep_smlad(x[i], w1, b[i]);
-        }
+        sums->a0 = ep_smlad(x[0], w0, sums->a0);
+        sums->a1 = ep_smlad(x[1], w0, sums->a1);
+        sums->a2 = ep_smlad(x[2], w0, sums->a2);
+        sums->a3 = ep_smlad(x[3], w0, sums->a3);
+        sums->b0 = ep_smlad(x[0], w1, sums->b0);
+        sums->b1 = ep_smlad(x[1], w1, sums->b1);
+        sums->b2 = ep_smlad(x[2], w1, sums->b2);
+        sums->b3 = ep_smlad(x[3], w1, sums->b3);
     }
     return w;
 }
 
 #endif
+
+/* The same for one position, whose column is every fourth word of x. */
+EP_INLINE const uint32_t *ep_dot_2x1(int32_t *a, int32_t *b, const uint32_t *w, const uint32_t *x,
+                                     int32_t pairs) {
+    int32_t sum0 = *a, sum1 = *b;
+    for (int32_t pair = 0; pair < pairs; ++pair, ++w, x += 4) {
+        sum0 = ep_smlad(*x, ep_sxtb16(*w), sum0);
+        sum1 = ep_smlad(*x, ep_sxtb16_ror8(*w), sum1);
+    }
+    *a = sum0;
+    *b = sum1;
+    return w;
+}
 
 #endif

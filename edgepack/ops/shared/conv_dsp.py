@@ -41,7 +41,8 @@ def lower_conv_dsp(
     if not fast_requantization(filters, stored_bias, multipliers, x.zero_point, out.zero_point):
         return None
     low, high = activation_range(activation, out.dtype, out.scale, out.zero_point)
-    packed = pack_filter_pairs(filters)
+    runs, run = _runs(fields)
+    packed = pack_filter_pairs(filters[:, _column_order(runs, run)])
     k_pairs = packed.shape[1]
     reverse = _pointwise(fields) and fields["out_c"] > fields["in_c"]
     del fields["group_c"]
@@ -49,6 +50,8 @@ def lower_conv_dsp(
         "ep_conv2d_s8_dsp_params",
         (
             *fields.items(),
+            ("runs", runs),
+            ("run", run),
             ("k_pairs", k_pairs),
             ("fill", x.zero_point),
             ("output_offset", out.zero_point),
@@ -64,10 +67,7 @@ def lower_conv_dsp(
         (
             params,
             Input(0),
-            Const("weights", packed.reshape(-1)),
-            Const("bias", folded),
-            Const("multiplier", multipliers.value, role="tables"),
-            Const("shift", (-multipliers.shift).astype(np.uint8), role="tables"),
+            Const("stream", _stream(packed, folded, multipliers)),
             Output(0),
             Scratch("uint32_t"),
         ),
@@ -124,6 +124,38 @@ def pack_filter_pairs(filters: Array) -> npt.NDArray[np.uint32]:
     order = pairs.transpose(0, 2, 3, 1)  # bytes f0k0 f1k0 f0k1 f1k1
     words32 = np.ascontiguousarray(order).reshape(len(padded) // 2, -1, 4).view("<u4")[:, :, 0]
     return np.ascontiguousarray(words32.astype(np.uint32))
+
+
+def _runs(g: dict[str, int]) -> tuple[int, int]:
+    """How many runs of neighbouring bytes a window has, and how long they are."""
+    if g["dilation_w"] == 1 or g["kernel_w"] == 1:
+        return g["kernel_h"], g["kernel_w"] * g["in_c"]
+    return g["kernel_h"] * g["kernel_w"], g["in_c"]
+
+
+def _column_order(runs: int, run: int) -> npt.NDArray[np.int64]:
+    """Position in a column -> input of the window: whole words of every run, then the rest."""
+    k = np.arange(runs * run).reshape(runs, run)
+    whole = run // 4 * 4
+    return np.concatenate([k[:, :whole].reshape(-1), k[:, whole:].reshape(-1)])
+
+
+def _stream(
+    packed: npt.NDArray[np.uint32],
+    bias: npt.NDArray[np.int32],
+    multipliers: ChannelMultipliers,
+) -> npt.NDArray[np.uint32]:
+    """Everything that a pair of filters needs, in the order in which the kernel reads it."""
+    pairs = len(packed)
+    fill = 2 * pairs - len(bias)
+    less_1 = np.pad(-multipliers.shift.astype(np.int64) - 1, (0, fill)).reshape(pairs, 2)
+    parts = [
+        np.pad(bias, (0, fill)).reshape(pairs, 2).view(np.uint32),
+        packed,
+        np.pad(multipliers.value, (0, fill)).reshape(pairs, 2).view(np.uint32),
+        (less_1[:, :1] | less_1[:, 1:] << 16).astype(np.uint32),
+    ]
+    return np.concatenate(parts, axis=1).reshape(-1)
 
 
 def _pointwise(g: dict[str, int]) -> bool:
