@@ -84,7 +84,7 @@ def bench_project(
     """
     say = progress or _silent
     manifest = read_manifest(project)
-    model = _read_model(project)
+    model = read_model(project)
 
     def write(device: _DeviceRun) -> None:
         schema.write_run(
@@ -152,18 +152,17 @@ def _run_device(
     # A model with state must see all samples in order: its runs cannot be continued in the middle.
     resume = options.resume and not model_facts(model).stateful
     expected = sum(tensor.bytes for tensor in manifest.model.outputs)
-    with connect() as device:
-        key = JournalKey(
-            manifest.build_id, samples.digest, f"{device.counter.kind}/{device.counter.hz}"
-        )
-        run = _DeviceRun({}, device.counter, DeviceFacts(), None)
-        with Journal(journal_path(options.json_path), key, resume=resume) as journal:
-            _drop_foreign(journal.results, samples.count, expected)
-            if options.resume and not journal.results:
-                say("device", None, "nothing to resume: starting with the first sample")
-            run = replace(run, results=journal.results)
-            write(run)
-            try:
+    run: _DeviceRun | None = None
+    try:
+        with connect() as device:
+            counter = device.counter
+            key = JournalKey(manifest.build_id, samples.digest, f"{counter.kind}/{counter.hz}")
+            with Journal(journal_path(options.json_path), key, resume=resume) as journal:
+                _drop_foreign(journal.results, samples.count, expected)
+                if options.resume and not journal.results:
+                    say("device", None, "nothing to resume: starting with the first sample")
+                run = _DeviceRun(journal.results, counter, DeviceFacts(), None)
+                write(run)
                 written = time.monotonic()
                 for result in device.run(_jobs(samples, skip=set(run.results))):
                     journal.add(result)
@@ -172,11 +171,15 @@ def _run_device(
                     if time.monotonic() - written > _WRITE_SECONDS:
                         write(run)
                         written = time.monotonic()
-                return replace(run, facts=device.facts())
-            except BaseException as error:
-                if isinstance(error, Exception) and not isinstance(error, EdgepackError):
-                    raise  # a mistake in edgepack: the journal and the last run.json stay
-                return replace(run, stopped=error)
+                run = replace(run, facts=device.facts())
+    except BaseException as error:
+        # Caught out here, so that `connect` can add what an emulator said last. A mistake in
+        # edgepack itself is no EdgepackError: the journal and the last run.json stay for it.
+        mistake = isinstance(error, Exception) and not isinstance(error, EdgepackError)
+        if run is None or mistake:
+            raise
+        run = replace(run, stopped=error)
+    return run
 
 
 def _drop_foreign(results: dict[int, SampleResult], count: int, expected: int) -> None:
@@ -291,7 +294,12 @@ def _counted(say: Progress, stage: str, total: int) -> Callable[[int], None]:
     return count
 
 
-def _read_model(project: Path) -> bytes:
+def read_model(project: Path) -> bytes:
+    """The .tflite file of a project.
+
+    Raises:
+        ProjectError: it cannot be read.
+    """
     path = project / "model.tflite"
     try:
         return path.read_bytes()

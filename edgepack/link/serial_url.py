@@ -109,10 +109,15 @@ class SerialLink:
 
     def close(self) -> None:
         """Release the port."""
+        # pyserial's socket:// forgets to close a socket whose other end has died
+        socket = getattr(self._port, "_socket", None)
         try:
             self._port.close()
         except _PORT_ERRORS:
             return  # it vanished: there is nothing left to release
+        finally:
+            if socket is not None:
+                socket.close()
 
     def _lost(self, error: BaseException) -> DeviceLostError:
         return DeviceLostError(
