@@ -1,6 +1,8 @@
-/* AVERAGE_POOL_2D and MAX_POOL_2D, portable: NHWC; padding is left out of the window. */
+/* AVERAGE_POOL_2D, L2_POOL_2D and MAX_POOL_2D, portable: NHWC; padding is left out of the window. */
 #ifndef EP_POOL_H
 #define EP_POOL_H
+
+#include <math.h>
 
 #include "ep_fixed.h"
 
@@ -64,6 +66,12 @@ EP_INLINE void ep_average_pool_s16(const ep_pool_params *p, const int16_t *in, i
 
 EP_INLINE void ep_average_pool_f32(const ep_pool_f32_params *p, const float *in, float *out) {
     EP_POOL_LOOPS(p, float acc = 0.0f, acc += in[at], acc /= (float)count;
+                  acc = acc < p->act_min ? p->act_min : acc;
+                  out[out_at] = acc > p->act_max ? p->act_max : acc)
+}
+
+EP_INLINE void ep_l2_pool_f32(const ep_pool_f32_params *p, const float *in, float *out) {
+    EP_POOL_LOOPS(p, float acc = 0.0f, acc += in[at] * in[at], acc = sqrtf(acc / (float)count);
                   acc = acc < p->act_min ? p->act_min : acc;
                   out[out_at] = acc > p->act_max ? p->act_max : acc)
 }

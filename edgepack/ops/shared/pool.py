@@ -1,7 +1,8 @@
-"""AVERAGE_POOL_2D and MAX_POOL_2D share all but the reduction."""
+"""AVERAGE_POOL_2D, L2_POOL_2D and MAX_POOL_2D share all but the reduction."""
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +14,12 @@ from edgepack.ir import Attributes
 from edgepack.ops.shared.base import NodeView, Op, ensure_shape, unsupported
 from edgepack.ops.shared.fixed_point import FLOAT_ACTIVATION_RANGE, activation_range
 from edgepack.ops.shared.kernel import Input, Isa, KernelCall, Lowered, Output, Params
+from edgepack.ops.shared.quantized import check_quantized
 from edgepack.ops.shared.window import ACTIVATIONS, PADDINGS, Window, patches, window
 from edgepack.types import Array, DType, Shape
+
+# Converters copy the scale; one that was computed again may differ in its last float32 bits.
+_SCALE_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class PoolAttributes(Attributes):
 class Pool2D(Op):
     """Base of the pooling ops; `kernel` is the C family, such as ep_average_pool."""
 
-    types = (DType.INT8, DType.INT16, DType.FLOAT32)
+    types: ClassVar[tuple[DType, ...]] = (DType.INT8, DType.INT16, DType.FLOAT32)
     arity = (1, 1)
     kernel: ClassVar[str]
 
@@ -56,6 +61,14 @@ class Pool2D(Op):
             raise unsupported(view, "input must be NHWC")
         if self._attrs(view).activation not in FLOAT_ACTIVATION_RANGE:
             raise unsupported(view, f"no kernel with {self._attrs(view).activation}")
+        x, out = view.input(0), view.output()
+        if out.dtype is not x.dtype:
+            raise unsupported(view, f"{x.dtype.value} input, {out.dtype.value} output")
+        if x.dtype is not DType.FLOAT32:
+            check_quantized(view, x, out)
+            same = math.isclose(x.scale, out.scale, rel_tol=_SCALE_TOLERANCE)
+            if not same or x.zero_point != out.zero_point:
+                raise unsupported(view, "input and output must have one scale and zero point")
 
     def infer_shape(self, view: NodeView) -> tuple[Shape, ...]:
         x = view.input(0).shape

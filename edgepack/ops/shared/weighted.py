@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +58,7 @@ def check_weights(
     channels: int,
     slots: Slots = DEFAULT_SLOTS,
     *,
-    weight_types: dict[DType, tuple[DType, ...]] | None = None,
+    weight_types: Mapping[DType, tuple[DType, ...]] | None = None,
 ) -> None:
     """Checks that every op with constant weights shares: types, quantization, bias.
 
@@ -86,7 +87,7 @@ def check_weights(
 
 
 def check_operand_types(
-    view: NodeView, slots: Slots, weight_types: dict[DType, tuple[DType, ...]]
+    view: NodeView, slots: Slots, weight_types: Mapping[DType, tuple[DType, ...]]
 ) -> None:
     """Refuse pairs of activation and weight types, and output types, without a kernel."""
     x, w, out = view.input(slots.x), view.input(slots.weights), view.output()
