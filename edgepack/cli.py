@@ -20,7 +20,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from edgepack import __version__
-from edgepack.commands import bench, build, devices, doctor, flash, inspect, targets
+from edgepack.commands import bench, build, devices, doctor, flash, inspect, run_all, targets
 from edgepack.commands.arguments import hoist
 from edgepack.commands.output import Output, use
 from edgepack.errors import EdgepackError
@@ -32,6 +32,7 @@ EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 # In the order in which `edgepack --help` lists them; a new command is a file and a line here.
 COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
+    ("run", run_all.run),
     ("inspect", inspect.inspect),
     ("build", build.build),
     ("flash", flash.flash),

@@ -100,11 +100,14 @@ class Output:
     def progress(self) -> Iterator[Progress]:
         """Progress bars, one per stage; the block gives what it is handed to whatever takes long.
 
-        On a terminal the bars disappear when the block is left; elsewhere nothing is printed,
-        unless --verbose asks for a line per message.
+        On a terminal the bars disappear when the block is left; elsewhere each stage is one line
+        when it begins, or with --verbose one line per message.
         """
-        if not self.chatty or not sys.stderr.isatty():
-            yield self._log if self.options.verbose else _ignore
+        if self.options.verbose or not self.chatty:
+            yield self._log
+            return
+        if not sys.stderr.isatty():
+            yield self._name_stages()
             return
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
@@ -125,6 +128,16 @@ class Output:
                 bars.update(tasks[stage], completed=fraction or 0, total=total, message=message)
 
             yield show
+
+    def _name_stages(self) -> Progress:
+        seen: set[str] = set()
+
+        def name(stage: str, fraction: float | None, message: str) -> None:
+            if stage not in seen:
+                seen.add(stage)
+                self.note(f"{stage} ...")
+
+        return name
 
     def _log(self, stage: str, fraction: float | None, message: str) -> None:
         done = "" if fraction is None else f" {fraction:4.0%}"
@@ -153,10 +166,6 @@ class Output:
             self.json({"error": why})
         else:
             sys.stderr.write(f"{why}\n")
-
-
-def _ignore(stage: str, fraction: float | None, message: str) -> None:
-    """A `Progress` for when nobody looks."""
 
 
 _current: ContextVar[Output | None] = ContextVar("edgepack_output", default=None)
