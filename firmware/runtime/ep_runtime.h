@@ -35,6 +35,14 @@ typedef void (*ep_layer_hook)(void *user, int layer, int output, const void *dat
 #define EP_NOINLINE static
 #endif
 
+/* Unrolls the loop that follows; only a hint. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define EP_PRAGMA(text) _Pragma(#text)
+#define EP_UNROLL(n) EP_PRAGMA(GCC unroll n)
+#else
+#define EP_UNROLL(n)
+#endif
+
 /* Where the linker puts the model's weights and edgepack's tables, so that sizes can tell them apart. */
 #if defined(__ELF__) && (defined(__GNUC__) || defined(__clang__))
 #define EP_WEIGHTS __attribute__((section(".rodata.ep_weights")))

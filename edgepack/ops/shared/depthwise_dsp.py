@@ -17,8 +17,10 @@ from edgepack.ops.shared.kernel import (
     Params,
     Scratch,
 )
-from edgepack.ops.shared.requant import channel_multipliers
+from edgepack.ops.shared.requant import ChannelMultipliers, channel_multipliers
 from edgepack.types import Array, DType
+
+_MAX_TAP_WORDS = 64  # EP_DEPTHWISE_TAPS
 
 
 def lower_depthwise_dsp(
@@ -27,6 +29,8 @@ def lower_depthwise_dsp(
     """The SMLAD kernel's call, or None where its conditions do not hold."""
     x, w, out, bias = view.input(0), view.input(1), view.output(), view.optional(2)
     g = _upright(dict(geometry))
+    if g["out_w"] == 1:
+        g["stride_w"] = 2  # one output in a row: no neighbour to share the plane's words with
     if x.dtype is not DType.INT8 or w.dtype is not DType.INT8 or w.data is None:
         return None
     if g["depth_multiplier"] != 1 or g["dilation_h"] != 1 or g["dilation_w"] != 1:
@@ -39,8 +43,11 @@ def lower_depthwise_dsp(
     multipliers = channel_multipliers(x, w, out, channels)
     if not fast_requantization(filters, stored_bias, multipliers, x.zero_point, out.zero_point):
         return None
-    packed = pack_rows(filters.reshape(channels, g["kernel_h"], g["kernel_w"]), g["stride_w"])
     row_words = _row_words(g["kernel_w"], g["stride_w"])
+    if row_words * g["kernel_h"] * (2 if g["stride_w"] == 1 else 1) > _MAX_TAP_WORDS:
+        return None
+    taps = filters.reshape(channels, g["kernel_h"], g["kernel_w"])
+    bias_words = fold_zero_point(filters, stored_bias, x.zero_point)
     last_pair = (g["out_w"] - 1) // 2 * 2 if g["stride_w"] == 1 else g["out_w"] - 1
     plane_w = max(g["pad_left"] + g["in_w"], last_pair * g["stride_w"] + 2 * row_words)
     plane_w += plane_w % 2
@@ -60,6 +67,7 @@ def lower_depthwise_dsp(
             ("plane_h", plane_h),
             ("plane_w", plane_w),
             ("row_words", row_words),
+            ("row_bytes", _row_bytes(g["kernel_w"])),
             ("fill", x.zero_point),
             ("output_offset", out.zero_point),
             ("act_min", low),
@@ -74,10 +82,7 @@ def lower_depthwise_dsp(
         (
             params,
             Input(0),
-            Const("weights", packed.reshape(-1)),
-            Const("bias", fold_zero_point(filters, stored_bias, x.zero_point)),
-            Const("multiplier", multipliers.value, role="tables"),
-            Const("shift", (-multipliers.shift).astype(np.uint8), role="tables"),
+            Const("stream", _stream(taps, bias_words, multipliers)),
             Output(0),
             Scratch("int16_t"),
         ),
@@ -109,18 +114,19 @@ def _row_words(kernel_w: int, stride_w: int) -> int:
     return kernel_w // 2 + 1 if stride_w == 1 else (kernel_w + 1) // 2
 
 
-def pack_rows(filters: Array, stride_w: int) -> npt.NDArray[np.uint32]:
-    """Weights [channels, kernel_h, kernel_w] as ep_depthwise_s8_dsp.h reads them.
+def _row_bytes(kernel_w: int) -> int:
+    """Bytes of a row of taps: whole words with at least one to spare."""
+    return (kernel_w // 4 + 1) * 4
 
-    Returns:
-        uint32 [channels, kernel_h, copies * row_words]: int16 pairs of neighbouring taps; for
-        stride 1 a second copy is shifted by one tap, for the right output of a pair.
-    """
-    channels, kernel_h, kernel_w = filters.shape
-    words = _row_words(kernel_w, stride_w)
-    copies = 2 if stride_w == 1 else 1
-    taps = np.zeros((channels, kernel_h, copies, 2 * words), "<i2")
-    for shift in range(copies):
-        taps[:, :, shift, shift : shift + kernel_w] = filters
-    flat = np.ascontiguousarray(taps.reshape(channels, kernel_h, -1)).view("<u4")
-    return np.ascontiguousarray(flat.astype(np.uint32))
+
+def _stream(
+    taps: Array, bias: npt.NDArray[np.int32], multipliers: ChannelMultipliers
+) -> npt.NDArray[np.uint32]:
+    """Bias, multiplier and taps [channels, kernel_h, kernel_w] per channel, as the kernel reads."""
+    channels, kernel_h, kernel_w = taps.shape
+    rows = np.zeros((channels, kernel_h, _row_bytes(kernel_w)), np.int8)
+    rows[:, :, :kernel_w] = taps
+    rows[:, 0, -1] = -multipliers.shift - 1
+    words = np.ascontiguousarray(rows.reshape(channels, -1)).view("<u4").astype(np.uint32)
+    head = np.stack([bias.view(np.uint32), multipliers.value.view(np.uint32)], axis=1)
+    return np.concatenate([head, words], axis=1).reshape(-1)
