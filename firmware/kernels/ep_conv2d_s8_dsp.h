@@ -114,9 +114,9 @@ EP_INLINE int32_t ep_conv2d_round(const ep_conv2d_s8_dsp_params *p, int32_t shif
     return ep_shift_left(2 * p->output_offset + 1, shift_less_1);
 }
 
-/* All filters at four positions; `to` is the first position's output. */
-EP_INLINE void ep_conv2d_four(const ep_conv2d_s8_dsp_params *p, const uint32_t *columns,
-                              const uint32_t *stream, int8_t *to) {
+/* All filters at `count` (2 to 4, a compile-time constant) positions from `to` on. */
+EP_INLINE void ep_conv2d_block(const ep_conv2d_s8_dsp_params *p, const uint32_t *columns,
+                               const uint32_t *stream, int8_t *to, int32_t count) {
     const int32_t c = p->out_c;
     for (int32_t f = 0; f < c; f += 2, to += 2) {
         const int32_t a = (int32_t)stream[0], b = (int32_t)stream[1];
@@ -128,12 +128,21 @@ EP_INLINE void ep_conv2d_four(const ep_conv2d_s8_dsp_params *p, const uint32_t *
         stream += 3;
         to[0] = ep_conv2d_output(p, s.a0, m0, round0, r0 + 1);
         to[c] = ep_conv2d_output(p, s.a1, m0, round0, r0 + 1);
-        to[2 * c] = ep_conv2d_output(p, s.a2, m0, round0, r0 + 1);
-        to[3 * c] = ep_conv2d_output(p, s.a3, m0, round0, r0 + 1);
-        if (c % 2 == 0 || f + 1 < c) {
-            to[1] = ep_conv2d_output(p, s.b0, m1, round1, r1 + 1);
-            to[c + 1] = ep_conv2d_output(p, s.b1, m1, round1, r1 + 1);
+        if (count > 2) {
+            to[2 * c] = ep_conv2d_output(p, s.a2, m0, round0, r0 + 1);
+        }
+        if (count > 3) {
+            to[3 * c] = ep_conv2d_output(p, s.a3, m0, round0, r0 + 1);
+        }
+        if (c % 2 != 0 && f + 1 == c) {
+            return;
+        }
+        to[1] = ep_conv2d_output(p, s.b0, m1, round1, r1 + 1);
+        to[c + 1] = ep_conv2d_output(p, s.b1, m1, round1, r1 + 1);
+        if (count > 2) {
             to[2 * c + 1] = ep_conv2d_output(p, s.b2, m1, round1, r1 + 1);
+        }
+        if (count > 3) {
             to[3 * c + 1] = ep_conv2d_output(p, s.b3, m1, round1, r1 + 1);
         }
     }
@@ -158,6 +167,11 @@ EP_INLINE void ep_conv2d_one(const ep_conv2d_s8_dsp_params *p, const uint32_t *c
 EP_INLINE void ep_conv2d_s8_dsp(const ep_conv2d_s8_dsp_params *p, const int8_t *in,
                                 const uint32_t *stream, int8_t *out, uint32_t *columns) {
     const int32_t positions = p->out_h * p->out_w;
+    if (positions % 4 > 1) { /* the last block computes four positions and keeps fewer */
+        for (int32_t i = 0; i < 4 * p->k_pairs; ++i) {
+            columns[i] = 0;
+        }
+    }
     const bool pointwise = p->kernel_h == 1 && p->kernel_w == 1 && p->pad_top == 0 &&
                            p->pad_left == 0 && p->stride_h == 1 && p->stride_w == 1;
     if (p->runs * p->run % 4 != 0) { /* inputs that only pad K must hold something: their weight is 0 */
@@ -181,12 +195,13 @@ EP_INLINE void ep_conv2d_s8_dsp(const ep_conv2d_s8_dsp_params *p, const int8_t *
                     }
                 }
             }
+            int8_t *const to = out + at * p->out_c;
             if (positions % 4 == 0 || live == 4) {
-                ep_conv2d_four(p, columns, stream, out + at * p->out_c);
+                ep_conv2d_block(p, columns, stream, to, 4);
+            } else if (positions % 4 == 1) {
+                ep_conv2d_one(p, columns, stream, to);
             } else {
-                for (int32_t i = 0; i < live; ++i) {
-                    ep_conv2d_one(p, columns + i, stream, out + (at + i) * p->out_c);
-                }
+                ep_conv2d_block(p, columns, stream, to, positions % 4);
             }
         }
         in += p->in_h * p->in_w * p->in_c;
