@@ -27,13 +27,11 @@ from edgepack.bench.oracle import TFLM_INSTALL, TFLM_MISSING, Oracle
 from edgepack.bench.parity import Parity, compare_outputs
 from edgepack.errors import EdgepackError, ParityError, ProjectError
 from edgepack.manifest import Manifest, TensorInfo, read_manifest
+from edgepack.models.progress import Progress, silent
 from edgepack.report import schema
 from edgepack.types import Array, DType
 
 _WRITE_SECONDS = 2.0  # run.json is refreshed this often, in case edgepack itself is killed
-
-# Stage, share done (None: unknown), message. The same shape as edgepack/models/progress.py.
-Progress = Callable[[str, float | None, str], None]
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def bench_project(
     connect: Connect,
     target: schema.Target,
     options: RunOptions,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> schema.RunReport:
     """Run samples on the device of a project, compare, and write run.json.
 
@@ -75,14 +73,14 @@ def bench_project(
         connect: opens the device.
         target: what run.json says about the target.
         options: see RunOptions.
-        progress: told of each stage; None where nobody looks.
+        progress: told of each stage.
 
     Raises:
         ParityError: the device computed something else than the oracle; run.json is written.
         EdgepackError: whatever stopped the device; run.json holds the samples done before.
         ProjectError: the project lacks its manifest or model.
     """
-    say = progress or _silent
+    say = progress
     manifest = read_manifest(project)
     model = read_model(project)
 
@@ -319,7 +317,3 @@ def host_cpu() -> str | None:
     except OSError:
         pass  # no such file on other systems, or not readable: ask Python instead
     return platform.processor() or platform.machine() or None
-
-
-def _silent(stage: str, fraction: float | None, message: str) -> None:
-    """Progress that nobody looks at."""

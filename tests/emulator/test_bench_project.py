@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepack.bench.project import BenchRequest, bench
+from edgepack.pipeline.bench import BenchRequest, bench
 from edgepack.pipeline.build import BuildRequest, build_project
 from tests.host.test_bench_project import small_cnn
 
@@ -37,5 +37,5 @@ def test_mlperf_tiny_models_are_bit_exact(
 ) -> None:
     model = real_data / "mlperf_tiny" / f"{name}_int8.tflite"
     build_project(BuildRequest(model, "netduinoplus2"), tmp_path / "project")
-    report = bench(BenchRequest(tmp_path / "project", samples=samples, host=False))
+    report = bench(BenchRequest(tmp_path / "project", samples=samples))
     assert report.parity is not None and report.parity.mismatched_bytes == 0

@@ -12,8 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgepack.bench import project as bench_module
-from edgepack.bench.project import BenchRequest, bench
 from edgepack.errors import (
     DataError,
     DeviceLostError,
@@ -24,6 +22,8 @@ from edgepack.errors import (
 )
 from edgepack.flash import RunningBoard, launch
 from edgepack.manifest import Manifest, read_manifest, write_manifest
+from edgepack.pipeline import bench as bench_module
+from edgepack.pipeline.bench import BenchRequest, bench
 from edgepack.pipeline.build import BuildRequest, build_project
 from edgepack.report.schema import read_run
 from edgepack.targets import Target
@@ -98,11 +98,11 @@ def test_a_board_that_dies_is_named_and_the_run_resumes(
 
     monkeypatch.setattr(bench_module, "launch", watched)
 
-    def kill(stage: str, share: float | None, message: str) -> None:
+    def kill(stage: str, fraction: float | None, message: str) -> None:
         if stage == "device" and message.startswith("40 of"):
             os.kill(boards[0].pid, signal.SIGKILL)
 
-    request = BenchRequest(built, samples=100, json_path=tmp_path / "run.json", host=False)
+    request = BenchRequest(built, samples=100, json_path=tmp_path / "run.json")
     with pytest.raises(DeviceLostError):
         bench(request, kill)
     partial = read_run(tmp_path / "run.json")
@@ -110,10 +110,12 @@ def test_a_board_that_dies_is_named_and_the_run_resumes(
     assert partial.parity is not None and partial.parity.mismatched_bytes == 0
 
     seen: list[str] = []
-    again = BenchRequest(
-        built, samples=100, json_path=tmp_path / "run.json", host=False, resume=True
-    )
-    report = bench(again, lambda stage, share, message: seen.append(message))
+    again = BenchRequest(built, samples=100, json_path=tmp_path / "run.json", resume=True)
+
+    def note(stage: str, fraction: float | None, message: str) -> None:
+        seen.append(message)
+
+    report = bench(again, note)
     assert seen[0] == "41 of 100 samples"
     assert report.status == "complete" and report.parity is not None
     assert report.parity.samples == 100 and report.parity.mismatched_bytes == 0
@@ -137,7 +139,7 @@ def test_a_model_that_is_not_the_image_fails_parity(built: Path, tmp_path: Path)
     data[at : at + len(weights)] = weights[::-1]
     (project / "model.tflite").write_bytes(data)
     with pytest.raises(ParityError, match="output bytes differ from tflite-micro"):
-        bench(BenchRequest(project, samples=20, host=False))
+        bench(BenchRequest(project, samples=20))
     report = read_run(project / "run.json")
     assert report.parity is not None and report.parity.mismatched_bytes > 0
 

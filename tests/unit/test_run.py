@@ -128,10 +128,14 @@ def test_a_whole_run_is_reported(project: Path, model: bytes, tmp_path: Path) ->
     device = TflmDevice(model)
     seen: list[tuple[str, float | None]] = []
     outputs = tmp_path / "Y.npz"
+
+    def note(stage: str, fraction: float | None, message: str) -> None:
+        seen.append((stage, fraction))
+
     report = bench_project(
         project, samples, device.connect, EMULATED,
         RunOptions(project / "run.json", save_outputs=outputs),
-        lambda stage, share, message: seen.append((stage, share)),
+        note,
     )  # fmt: skip
     assert report == read_run(project / "run.json")
     assert report.status == "complete" and report.samples.missing == ()
