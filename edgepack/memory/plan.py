@@ -48,7 +48,7 @@ def plan_memory(graph: Graph, lowered: Sequence[Lowered]) -> MemoryPlan:
     tensors = {t: offsets[index] + inside for t, (index, inside) in found.location.items()}
     scratch = {b.scratch_of: offsets[b.index] for b in found.buffers if b.scratch_of is not None}
     return MemoryPlan(
-        -(-arena // 16) * 16,
+        max(-(-arena // 16) * 16, 16),  # also where all tensors are empty
         lower_bound(found.buffers),
         found.buffers,
         tuple(offsets),

@@ -8,7 +8,8 @@ from typing import Any
 
 from edgepack.ir import Attributes
 from edgepack.ops.shared.base import NodeView, Op, ensure_shape, unsupported
-from edgepack.ops.shared.kernel import Alias, Isa, Lowered, Placement
+from edgepack.ops.shared.kernel import Isa, Lowered
+from edgepack.ops.shared.move import MovePlan, lower_move
 from edgepack.types import Array, DType, Shape
 
 
@@ -25,7 +26,7 @@ class Reshape(Op):
     name = "RESHAPE"
     types = tuple(t for t in DType if t is not DType.RESOURCE)
     arity = (1, 2)
-    notes = "free: shares memory"
+    notes = "free: shares memory where the graph allows it"
 
     def attributes(self, options: Any) -> Attributes:
         if options is None or options.newShape is None:
@@ -52,7 +53,7 @@ class Reshape(Op):
         return (ensure_shape(inputs[0], view.output()),)
 
     def lower(self, view: NodeView, isa: Isa) -> Lowered:
-        return Alias((Placement(view.output().id, view.input(0).id),))
+        return lower_move(view, MovePlan((), (), 0, view.output().elements), forward=True)
 
     def _wanted(self, view: NodeView) -> tuple[int, ...]:
         shape = view.optional(1)

@@ -7,25 +7,50 @@ from edgepack.ops.add import Add
 from edgepack.ops.arg_max import ArgMax
 from edgepack.ops.arg_min import ArgMin
 from edgepack.ops.average_pool_2d import AveragePool2D
+from edgepack.ops.batch_matmul import BatchMatmul
+from edgepack.ops.batch_to_space_nd import BatchToSpaceNd
+from edgepack.ops.broadcast_to import BroadcastTo
 from edgepack.ops.cast import Cast
 from edgepack.ops.ceil import Ceil
+from edgepack.ops.concatenation import Concatenation
 from edgepack.ops.conv_2d import Conv2D
 from edgepack.ops.cos import Cos
 from edgepack.ops.cumsum import Cumsum
+from edgepack.ops.depth_to_space import DepthToSpace
 from edgepack.ops.depthwise_conv_2d import DepthwiseConv2D
 from edgepack.ops.dequantize import Dequantize
+from edgepack.ops.div import Div
+from edgepack.ops.dynamic_update_slice import DynamicUpdateSlice
 from edgepack.ops.elu import Elu
+from edgepack.ops.embedding_lookup import EmbeddingLookup
 from edgepack.ops.exp import Exp
+from edgepack.ops.expand_dims import ExpandDims
+from edgepack.ops.fill import Fill
 from edgepack.ops.floor import Floor
+from edgepack.ops.floor_div import FloorDiv
+from edgepack.ops.floor_mod import FloorMod
 from edgepack.ops.fully_connected import FullyConnected
+from edgepack.ops.gather import Gather
+from edgepack.ops.gather_nd import GatherNd
 from edgepack.ops.gelu import Gelu
 from edgepack.ops.hard_swish import HardSwish
+from edgepack.ops.l2_pool_2d import L2Pool2D
 from edgepack.ops.leaky_relu import LeakyRelu
 from edgepack.ops.log import Log
+from edgepack.ops.logical_and import LogicalAnd
+from edgepack.ops.logical_not import LogicalNot
+from edgepack.ops.logical_or import LogicalOr
 from edgepack.ops.logistic import Logistic
 from edgepack.ops.max_pool_2d import MaxPool2D
+from edgepack.ops.maximum import Maximum
 from edgepack.ops.mean import Mean
+from edgepack.ops.minimum import Minimum
+from edgepack.ops.mirror_pad import MirrorPad
+from edgepack.ops.mul import Mul
 from edgepack.ops.neg import Neg
+from edgepack.ops.pack import Pack
+from edgepack.ops.pad import Pad
+from edgepack.ops.padv2 import PadV2
 from edgepack.ops.quantize import Quantize
 from edgepack.ops.reduce_all import ReduceAll
 from edgepack.ops.reduce_max import ReduceMax
@@ -34,15 +59,33 @@ from edgepack.ops.relu import Relu
 from edgepack.ops.relu6 import Relu6
 from edgepack.ops.relu_n1_to_1 import ReluN1To1
 from edgepack.ops.reshape import Reshape
+from edgepack.ops.resize_bilinear import ResizeBilinear
+from edgepack.ops.resize_nearest_neighbor import ResizeNearestNeighbor
+from edgepack.ops.reverse_v2 import ReverseV2
 from edgepack.ops.round import Round
 from edgepack.ops.rsqrt import Rsqrt
+from edgepack.ops.shape import ShapeOp
 from edgepack.ops.shared.base import Op
 from edgepack.ops.sin import Sin
+from edgepack.ops.slice import Slice
 from edgepack.ops.softmax import Softmax
+from edgepack.ops.space_to_batch_nd import SpaceToBatchNd
+from edgepack.ops.space_to_depth import SpaceToDepth
+from edgepack.ops.split import Split
+from edgepack.ops.split_v import SplitV
 from edgepack.ops.sqrt import Sqrt
 from edgepack.ops.square import Square
+from edgepack.ops.squared_difference import SquaredDifference
+from edgepack.ops.squeeze import Squeeze
+from edgepack.ops.strided_slice import StridedSlice
+from edgepack.ops.sub import Sub
 from edgepack.ops.sum import Sum
 from edgepack.ops.tanh import Tanh
+from edgepack.ops.tile import Tile
+from edgepack.ops.transpose import Transpose
+from edgepack.ops.transpose_conv import TransposeConv
+from edgepack.ops.unpack import Unpack
+from edgepack.ops.zeros_like import ZerosLike
 
 OPS: dict[str, Op] = {
     op.name: op
@@ -52,25 +95,50 @@ OPS: dict[str, Op] = {
         ArgMax(),
         ArgMin(),
         AveragePool2D(),
+        BatchMatmul(),
+        BatchToSpaceNd(),
+        BroadcastTo(),
         Cast(),
         Ceil(),
+        Concatenation(),
         Conv2D(),
         Cos(),
         Cumsum(),
+        DepthToSpace(),
         DepthwiseConv2D(),
         Dequantize(),
+        Div(),
+        DynamicUpdateSlice(),
         Elu(),
+        EmbeddingLookup(),
         Exp(),
+        ExpandDims(),
+        Fill(),
         Floor(),
+        FloorDiv(),
+        FloorMod(),
         FullyConnected(),
+        Gather(),
+        GatherNd(),
         Gelu(),
         HardSwish(),
+        L2Pool2D(),
         LeakyRelu(),
         Log(),
+        LogicalAnd(),
+        LogicalNot(),
+        LogicalOr(),
         Logistic(),
         MaxPool2D(),
+        Maximum(),
         Mean(),
+        Minimum(),
+        MirrorPad(),
+        Mul(),
         Neg(),
+        Pack(),
+        Pad(),
+        PadV2(),
         Quantize(),
         ReduceAll(),
         ReduceMax(),
@@ -79,13 +147,31 @@ OPS: dict[str, Op] = {
         Relu6(),
         ReluN1To1(),
         Reshape(),
+        ResizeBilinear(),
+        ResizeNearestNeighbor(),
+        ReverseV2(),
         Round(),
         Rsqrt(),
+        ShapeOp(),
         Sin(),
+        Slice(),
         Softmax(),
+        SpaceToBatchNd(),
+        SpaceToDepth(),
+        Split(),
+        SplitV(),
         Sqrt(),
         Square(),
+        SquaredDifference(),
+        Squeeze(),
+        StridedSlice(),
+        Sub(),
         Sum(),
         Tanh(),
+        Tile(),
+        Transpose(),
+        TransposeConv(),
+        Unpack(),
+        ZerosLike(),
     )
 }
