@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepack.pipeline.bench import BenchRequest, bench
+from edgepack.bench.project import BenchRequest, bench
 from edgepack.pipeline.build import BuildRequest, build_project
 from tests.host.test_bench_project import small_cnn
 

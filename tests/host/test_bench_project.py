@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgepack.bench import project as bench_module
+from edgepack.bench.project import BenchRequest, bench
 from edgepack.errors import (
     DataError,
     DeviceLostError,
@@ -22,8 +24,6 @@ from edgepack.errors import (
 )
 from edgepack.flash import RunningBoard, launch
 from edgepack.manifest import Manifest, read_manifest, write_manifest
-from edgepack.pipeline import bench as bench_module
-from edgepack.pipeline.bench import BenchRequest, bench
 from edgepack.pipeline.build import BuildRequest, build_project
 from edgepack.report.schema import read_run
 from edgepack.targets import Target

@@ -1,0 +1,151 @@
+"""`edgepack bench` without its command line: a project directory in, run.json out."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgepack.bench.data import Samples, load_samples, random_samples
+from edgepack.bench.device import Connect, Device
+from edgepack.bench.model_facts import model_facts
+from edgepack.bench.run import RunOptions, bench_project, read_model
+from edgepack.bench.session import Session, open_session
+from edgepack.errors import DataError
+from edgepack.flash import launch, require_image
+from edgepack.link.framed import LinkTiming
+from edgepack.manifest import Manifest, read_manifest
+from edgepack.models.progress import Progress, silent
+from edgepack.report import schema
+from edgepack.targets import Kind, Target, load_target
+
+RUN_NAME = "run.json"
+_RANDOM_SAMPLES = 10
+
+
+@dataclass(frozen=True)
+class BenchRequest:
+    """What to run.
+
+    project: a directory that `edgepack build` made.
+    data: an .npz of samples (edgepack/bench/data.py), or None for random ones.
+    samples: how many; None runs all of `data`, or 10 random ones.
+    seed: of the random samples.
+    port: a pyserial URL, or None to start the emulator or host program.
+    json_path: where run.json goes; None: into the project.
+    save_outputs, resume, host, threads, oracle: as in RunOptions.
+    inference_seconds: after which a device that is still computing is given up.
+    """
+
+    project: Path
+    data: Path | None = None
+    samples: int | None = None
+    seed: int = 0
+    port: str | None = None
+    json_path: Path | None = None
+    save_outputs: Path | None = None
+    resume: bool = False
+    host: bool = True
+    threads: int = 1
+    oracle: bool = True
+    inference_seconds: float = 60.0
+
+
+def bench(request: BenchRequest, progress: Progress = silent) -> schema.RunReport:
+    """Run a benchmark and write run.json.
+
+    Raises:
+        ProjectError, ConfigError: the project or its target is not usable.
+        DataError: the samples do not fit the model.
+        UsageError: a real board, and no port.
+        WrongImageError: the device runs another image.
+        ParityError: the outputs differ from the oracle's; run.json is written.
+        EdgepackError: whatever stopped the device; run.json holds what was done.
+    """
+    manifest = read_manifest(request.project)
+    require_image(request.project, manifest)
+    target = load_target(manifest.target)
+    connect = connect_project(
+        request.project,
+        manifest,
+        target,
+        port=request.port,
+        timing=LinkTiming(inference=request.inference_seconds),
+    )
+    options = RunOptions(
+        json_path=request.json_path or request.project / RUN_NAME,
+        save_outputs=request.save_outputs,
+        resume=request.resume,
+        host=request.host,
+        threads=request.threads,
+        oracle=request.oracle,
+    )
+    samples = _samples(request, manifest)
+    return bench_project(
+        request.project, samples, connect, target_record(target), options, progress
+    )
+
+
+def connect_project(
+    project: Path,
+    manifest: Manifest,
+    target: Target,
+    *,
+    port: str | None = None,
+    timing: LinkTiming | None = None,
+) -> Connect:
+    """How to reach the device of a project: its port, or the emulator or program to start.
+
+    The returned function checks that the device runs this project's image.
+    """
+    stateful = model_facts(read_model(project)).stateful
+
+    def check(session: Session) -> None:
+        model = manifest.model
+        session.verify(
+            manifest.build_id,
+            [tensor.bytes for tensor in model.inputs],
+            [tensor.bytes for tensor in model.outputs],
+        )
+        most = target.soc.uart.max_baud
+        if target.kind is Kind.HARDWARE and most is not None:
+            session.raise_baud(most)
+
+    @contextlib.contextmanager
+    def connect() -> Iterator[Device]:
+        with contextlib.ExitStack() as stack:
+            url = port or stack.enter_context(launch(project, manifest, target)).url
+            baud = target.board.serial.baud or target.soc.uart.baud
+            yield stack.enter_context(
+                open_session(
+                    url,
+                    **({} if baud is None else {"baud": baud}),
+                    timing=timing,
+                    stateful=stateful,
+                    check=check,
+                )
+            )
+
+    return connect
+
+
+def target_record(target: Target) -> schema.Target:
+    """What run.json says about a target."""
+    return schema.Target(
+        id=target.id,
+        cpu=target.cpu,
+        clock_hz=target.clock_hz,
+        kind=target.kind.value,
+        verified=target.verified.value,
+    )
+
+
+def _samples(request: BenchRequest, manifest: Manifest) -> Samples:
+    inputs = manifest.model.inputs
+    if not inputs:
+        raise DataError(f"model {manifest.model.name} has no inputs: there is nothing to run")
+    if request.data is not None:
+        return load_samples(request.data, inputs, limit=request.samples)
+    count = _RANDOM_SAMPLES if request.samples is None else request.samples
+    return random_samples(inputs, count, seed=request.seed)
