@@ -108,8 +108,6 @@ def run(argv: Sequence[str]) -> int:
         return code if isinstance(code, int) else 0
     except EdgepackError as error:
         output.error(error)
-        if options.verbose:
-            traceback.print_exc()
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         output.stopped("interrupted")

@@ -54,6 +54,11 @@ def bench(
     resume: Annotated[
         bool, typer.Option("--resume", help="Complete an earlier run that was cut short.")
     ] = False,
+    seed: Annotated[int, typer.Option(help="Of the random inputs.", min=0)] = 0,
+    host: Annotated[
+        bool, typer.Option("--host/--no-host", help="Also run the samples on this computer.")
+    ] = True,
+    threads: Annotated[int, typer.Option(help="Threads of the host's run.", min=1)] = 1,
     layers: Annotated[
         bool, typer.Option("--layers", help="Also print the figures of each layer.")
     ] = False,
@@ -68,16 +73,28 @@ def bench(
         edgepack bench build/model --data test.npz --samples 100 --json run.json
         edgepack bench build/model --port /dev/ttyACM0
     """
-    from edgepack.pipeline.bench import BenchRequest
+    from edgepack.pipeline.bench import RUN_NAME, BenchRequest
     from edgepack.pipeline.bench import bench as run_bench
     from edgepack.report.schema import read_run
     from edgepack.report.terminal import show_run
 
-    request = BenchRequest(directory, data, samples, port, json_file, save_outputs, resume)
+    report_path = json_file or directory / RUN_NAME
+    request = BenchRequest(
+        directory,
+        data,
+        samples,
+        seed=seed,
+        port=port,
+        json_path=report_path,
+        save_outputs=save_outputs,
+        resume=resume,
+        host=host,
+        threads=threads,
+    )
     with out().progress() as progress:
         report = run_bench(request, progress)
     if out().options.as_json:
-        out().json(read_run(request.report_path).model_dump(mode="json"))
+        out().json(read_run(report_path).model_dump(mode="json"))
         return
     show_run(report, out().console(), layers=layers)
-    out().note(f"report: {request.report_path}")
+    out().note(f"report: {report_path}")

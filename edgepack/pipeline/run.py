@@ -13,7 +13,7 @@ from edgepack.errors import ConfigError, EdgepackError
 from edgepack.flash import flash_project
 from edgepack.manifest import read_manifest
 from edgepack.models.progress import Progress, silent
-from edgepack.pipeline.bench import BenchRequest, bench
+from edgepack.pipeline.bench import RUN_NAME, BenchRequest, bench
 from edgepack.pipeline.build import BuildRequest, build_cached, is_project
 from edgepack.pipeline.model import Prepared, prepare_model
 from edgepack.report.schema import RunReport, read_run
@@ -88,8 +88,10 @@ def _run_target(
     request = BuildRequest(
         prepared.tflite, name, config.build.runtime, config.build.optimize, config.name
     )
-    bench_request = BenchRequest(project, prepared.samples, config.bench.samples)
-    report_path = bench_request.report_path
+    report_path = project / RUN_NAME
+    bench_request = BenchRequest(
+        project, prepared.samples, config.bench.samples, json_path=report_path
+    )
     try:
         check_replaceable(project, may_replace=is_project)
         report_path.unlink(missing_ok=True)  # a failure must not show the report of another day
