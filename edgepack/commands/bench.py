@@ -73,8 +73,8 @@ def bench(
         edgepack bench build/model --data test.npz --samples 100 --json run.json
         edgepack bench build/model --port /dev/ttyACM0
     """
-    from edgepack.pipeline.bench import RUN_NAME, BenchRequest
-    from edgepack.pipeline.bench import bench as run_bench
+    from edgepack.bench.project import RUN_NAME, BenchRequest
+    from edgepack.bench.project import bench as run_bench
     from edgepack.report.schema import read_run
     from edgepack.report.terminal import show_run
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgepack.atomic import check_replaceable
+from edgepack.bench.project import RUN_NAME, BenchRequest, bench
 from edgepack.cache import CACHE_NAME, Cache
 from edgepack.config import Config
 from edgepack.errors import ConfigError, EdgepackError
 from edgepack.flash import flash_project
 from edgepack.manifest import read_manifest
 from edgepack.models.progress import Progress, silent
-from edgepack.pipeline.bench import RUN_NAME, BenchRequest, bench
 from edgepack.pipeline.build import BuildRequest, build_cached, is_project
 from edgepack.pipeline.model import Prepared, prepare_model
 from edgepack.report.schema import RunReport, read_run
