@@ -15,8 +15,8 @@ typedef struct {
 } ep_gather_params;
 
 typedef struct {
-    int32_t count; /* index tuples */
-    int32_t depth; /* indices per tuple */
+    int32_t count;                                       /* index tuples */
+    int32_t depth;                                       /* indices per tuple */
     int32_t dims[EP_GATHER_DIMS], pitch[EP_GATHER_DIMS]; /* what each of them indexes; elements */
     int32_t run;
 } ep_gather_nd_params;

@@ -67,10 +67,12 @@ EP_INLINE int32_t ep_mirrored(const ep_mirror_pad_params *p, int32_t dim, int32_
     EP_INLINE void ep_mirror_pad_##S(const ep_mirror_pad_params *p, const T *in, T *out) {         \
         const int32_t *const n = p->pad.in;                                                        \
         EP_PAD_LOOPS(&p->pad) {                                                                    \
-            const int32_t row =                                                                    \
-                (((ep_mirrored(p, 0, i0) * n[1] + ep_mirrored(p, 1, i1)) * n[2] +                  \
-                  ep_mirrored(p, 2, i2)) * n[3] + ep_mirrored(p, 3, i3)) * n[4] +                  \
-                ep_mirrored(p, 4, i4);                                                             \
+            const int32_t row = (((ep_mirrored(p, 0, i0) * n[1] + ep_mirrored(p, 1, i1)) * n[2] +  \
+                                  ep_mirrored(p, 2, i2)) *                                         \
+                                     n[3] +                                                        \
+                                 ep_mirrored(p, 3, i3)) *                                          \
+                                    n[4] +                                                         \
+                                ep_mirrored(p, 4, i4);                                             \
             for (int32_t i5 = 0; i5 < p->pad.out[5]; ++i5) {                                       \
                 const int32_t at = row * n[5] + ep_mirrored(p, 5, i5);                             \
                 ep_copy_run_##S(out, in + at * p->inner, p->inner, false);                         \

@@ -11,8 +11,8 @@ typedef struct {
 } ep_pieces_params;
 
 #define EP_DEFINE_PIECES(S, T)                                                                     \
-    EP_INLINE void ep_join_##S(const ep_pieces_params *p, const int32_t *runs,                     \
-                               const T *const *in, T *out) {                                       \
+    EP_INLINE void ep_join_##S(const ep_pieces_params *p, const int32_t *runs, const T *const *in, \
+                               T *out) {                                                           \
         for (int32_t outer = 0; outer < p->outer; ++outer) {                                       \
             for (int32_t i = 0; i < p->count; ++i) {                                               \
                 ep_copy_run_##S(out, in[i] + outer * runs[i], runs[i], false);                     \

@@ -27,8 +27,12 @@ MOVED = tuple(NUMPY)
 _SCALED = ("INT8", "INT16", "UINT8")
 
 
+class Given:
+    """An input of the op."""
+
+
 @dataclass(frozen=True)
-class Run:
+class Run(Given):
     """A run-time input; random over the type's range unless `values` are given."""
 
     shape: tuple[int, ...]
@@ -38,7 +42,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Fixed:
+class Fixed(Given):
     """A constant input; `quantized` gives it the scale of the run-time inputs."""
 
     values: Any
@@ -57,13 +61,13 @@ def random_values(rng: np.random.Generator, shape: Sequence[int], dtype: str) ->
         return rng.normal(0, 4, shape).astype(kind)
     if kind.kind == "b":
         return rng.integers(0, 2, shape).astype(kind)
-    info = np.iinfo(kind)
+    info: Any = np.iinfo(kind.name)
     return rng.integers(info.min, info.max, shape, dtype=kind, endpoint=True)
 
 
 def one_op(
     op: str,
-    inputs: Sequence[Run | Fixed | None],
+    inputs: Sequence[Given | None],
     outputs: Sequence[Sequence[int]],
     dtype: str,
     options: Mapping[str, Any] | None = None,
@@ -87,6 +91,7 @@ def one_op(
             scale = SCALE if given.quantized else None
             handles.append(model.const(given.values, given.dtype, scale, given.zero_point))
         else:
+            assert isinstance(given, Run)
             scale = SCALE if given.dtype in _SCALED else None
             handles.append(
                 model.input(f"x{slot}", given.shape, given.dtype, scale, given.zero_point)
@@ -104,7 +109,10 @@ def one_op(
         ]
         for _ in range(samples)
     ]
-    shown = [i.shape if isinstance(i, Run) else i and np.asarray(i.values).tolist() for i in inputs]
+    shown = [
+        g.shape if isinstance(g, Run) else g.values if isinstance(g, Fixed) else None
+        for g in inputs
+    ]
     return Case(f"{op} {dtype} {shown} {dict(options or {})}", model.build(), data)
 
 
