@@ -1,9 +1,9 @@
 /* CONV_2D int8 for cores with SMLAD: inputs of four output positions are widened once into
  * `columns`, then every pair of filters runs over them (ep_dot_dsp.h).
  *
- * `stream` holds, per pair of filters: two biases (zero points folded in), k_pairs words of weights,
- * two multipliers, and one word with both right shifts less one (low and high half). An odd last
- * filter is paired with zeros. Positions outside the input read `fill`, the input's zero point.
+ * `stream` holds, per pair of filters: the start of both sums (biases with the zero point folded in,
+ * and filter 0's plus 256 times filter 1's), k_pairs words of weights, two multipliers, and one word
+ * with both right shifts less one (low and high half). An odd last filter is paired with zeros. Positions outside the input read `fill`, the input's zero point.
  *
  * A window is `runs` runs of `run` neighbouring bytes. A column holds first the whole words of every
  * run, then the bytes left over of every run; within each four inputs the order is 0, 2, 1, 3, in
@@ -99,10 +99,10 @@ EP_INLINE void ep_column_gather(const ep_conv2d_s8_dsp_params *p, const int8_t *
 }
 
 /* One requantized output. */
-EP_INLINE int8_t ep_conv2d_output(const ep_conv2d_s8_dsp_params *p, int32_t acc,
+EP_INLINE int8_t ep_conv2d_output(const ep_conv2d_s8_dsp_params *p, int32_t twice_acc,
                                   int32_t multiplier, int32_t round, int32_t shift) {
-    const int32_t y = p->relu ? ep_requantize_dsp_relu(acc, multiplier, round, shift)
-                              : ep_requantize_dsp(acc, multiplier, round, shift);
+    const int32_t y = p->relu ? ep_requantize_dsp_relu(twice_acc, multiplier, round, shift)
+                              : ep_requantize_dsp(twice_acc, multiplier, round, shift);
     if (p->act_min == INT8_MIN && p->act_max == INT8_MAX) {
         return (int8_t)ep_ssat8(y);
     }
@@ -126,24 +126,25 @@ EP_INLINE void ep_conv2d_block(const ep_conv2d_s8_dsp_params *p, const uint32_t 
         const int32_t r0 = (int32_t)(stream[2] & 0xFFFFu), r1 = (int32_t)(stream[2] >> 16);
         const int32_t round0 = ep_conv2d_round(p, r0), round1 = ep_conv2d_round(p, r1);
         stream += 3;
-        to[0] = ep_conv2d_output(p, s.a0, m0, round0, r0 + 1);
-        to[c] = ep_conv2d_output(p, s.a1, m0, round0, r0 + 1);
+        if (c % 2 == 0 || f + 1 < c) {
+            to[1] = ep_conv2d_output(p, ep_second_doubled(s.a0, s.s0), m1, round1, r1 + 1);
+            to[c + 1] = ep_conv2d_output(p, ep_second_doubled(s.a1, s.s1), m1, round1, r1 + 1);
+            if (count > 2) {
+                to[2 * c + 1] =
+                    ep_conv2d_output(p, ep_second_doubled(s.a2, s.s2), m1, round1, r1 + 1);
+            }
+            if (count > 3) {
+                to[3 * c + 1] =
+                    ep_conv2d_output(p, ep_second_doubled(s.a3, s.s3), m1, round1, r1 + 1);
+            }
+        }
+        to[0] = ep_conv2d_output(p, s.a0 * 2, m0, round0, r0 + 1);
+        to[c] = ep_conv2d_output(p, s.a1 * 2, m0, round0, r0 + 1);
         if (count > 2) {
-            to[2 * c] = ep_conv2d_output(p, s.a2, m0, round0, r0 + 1);
+            to[2 * c] = ep_conv2d_output(p, s.a2 * 2, m0, round0, r0 + 1);
         }
         if (count > 3) {
-            to[3 * c] = ep_conv2d_output(p, s.a3, m0, round0, r0 + 1);
-        }
-        if (c % 2 != 0 && f + 1 == c) {
-            return;
-        }
-        to[1] = ep_conv2d_output(p, s.b0, m1, round1, r1 + 1);
-        to[c + 1] = ep_conv2d_output(p, s.b1, m1, round1, r1 + 1);
-        if (count > 2) {
-            to[2 * c + 1] = ep_conv2d_output(p, s.b2, m1, round1, r1 + 1);
-        }
-        if (count > 3) {
-            to[3 * c + 1] = ep_conv2d_output(p, s.b3, m1, round1, r1 + 1);
+            to[3 * c] = ep_conv2d_output(p, s.a3 * 2, m0, round0, r0 + 1);
         }
     }
 }
@@ -152,12 +153,13 @@ EP_INLINE void ep_conv2d_block(const ep_conv2d_s8_dsp_params *p, const uint32_t 
 EP_INLINE void ep_conv2d_one(const ep_conv2d_s8_dsp_params *p, const uint32_t *columns,
                              const uint32_t *stream, int8_t *to) {
     for (int32_t f = 0; f < p->out_c; f += 2, to += 2) {
-        int32_t a = (int32_t)stream[0], b = (int32_t)stream[1];
-        stream = ep_dot_2x1(&a, &b, stream + 2, columns, p->k_pairs);
+        int32_t a = (int32_t)stream[0], s = (int32_t)stream[1];
+        stream = ep_dot_2x1(&a, &s, stream + 2, columns, p->k_pairs);
         const int32_t r0 = (int32_t)(stream[2] & 0xFFFFu), r1 = (int32_t)(stream[2] >> 16);
-        to[0] = ep_conv2d_output(p, a, (int32_t)stream[0], ep_conv2d_round(p, r0), r0 + 1);
+        to[0] = ep_conv2d_output(p, a * 2, (int32_t)stream[0], ep_conv2d_round(p, r0), r0 + 1);
         if (p->out_c % 2 == 0 || f + 1 < p->out_c) {
-            to[1] = ep_conv2d_output(p, b, (int32_t)stream[1], ep_conv2d_round(p, r1), r1 + 1);
+            to[1] = ep_conv2d_output(p, ep_second_doubled(a, s), (int32_t)stream[1],
+                                     ep_conv2d_round(p, r1), r1 + 1);
         }
         stream += 3;
     }

@@ -28,8 +28,8 @@ typedef struct {
 
 EP_INLINE int8_t ep_depthwise_output(const ep_depthwise_s8_dsp_params *p, int32_t acc,
                                      int32_t multiplier, int32_t round, int32_t shift) {
-    const int32_t y = p->relu ? ep_requantize_dsp_relu(acc, multiplier, round, shift)
-                              : ep_requantize_dsp(acc, multiplier, round, shift);
+    const int32_t y = p->relu ? ep_requantize_dsp_relu(acc * 2, multiplier, round, shift)
+                              : ep_requantize_dsp(acc * 2, multiplier, round, shift);
     if (p->act_min == INT8_MIN && p->act_max == INT8_MAX) {
         return (int8_t)ep_ssat8(y);
     }

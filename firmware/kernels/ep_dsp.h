@@ -103,22 +103,22 @@ EP_INLINE int32_t ep_ssat8(int32_t x) { return ep_clamp32(x, -128, 127); }
 #endif
 
 /* TFLM's two-step requantization in a few instructions, for accumulators below 2^30 in magnitude
- * and right shifts of 1 to 31 (both checked at build time).
+ * and right shifts of 1 to 22 (both checked at build time).
  *
- * The high multiply of the doubled accumulator is SaturatingRoundingDoublingHighMul. The rounding
+ * The high multiply of the doubled accumulator, `twice_acc`, is SaturatingRoundingDoublingHighMul. The rounding
  * division then adds half a step, minus one for negative values so that halves go away from zero;
  * taking the sign from the accumulator is equivalent, because where the two signs differ the high
  * multiply is 0 and half - 1 still rounds to 0. `round` is half a step plus the output's zero point
  * shifted left by `shift`. */
-EP_INLINE int32_t ep_requantize_dsp(int32_t acc, int32_t multiplier, int32_t round,
+EP_INLINE int32_t ep_requantize_dsp(int32_t twice_acc, int32_t multiplier, int32_t round,
                                     int32_t shift) {
-    return ep_smmlar(acc * 2, multiplier, round + (acc >> 31)) >> shift;
+    return ep_smmlar(twice_acc, multiplier, round + (twice_acc >> 31)) >> shift;
 }
 
 /* The same where results below the zero point are clamped anyway (a fused ReLU). */
-EP_INLINE int32_t ep_requantize_dsp_relu(int32_t acc, int32_t multiplier, int32_t round,
+EP_INLINE int32_t ep_requantize_dsp_relu(int32_t twice_acc, int32_t multiplier, int32_t round,
                                          int32_t shift) {
-    return ep_smmlar(acc * 2, multiplier, round) >> shift;
+    return ep_smmlar(twice_acc, multiplier, round) >> shift;
 }
 
 #endif

@@ -41,6 +41,8 @@ def lower_conv_dsp(
     if not fast_requantization(filters, stored_bias, multipliers, x.zero_point, out.zero_point):
         return None
     low, high = activation_range(activation, out.dtype, out.scale, out.zero_point)
+    if not pairs_fit(filters, folded):
+        return None
     runs, run = _runs(fields)
     packed = pack_filter_pairs(filters[:, _column_order(runs, run)])
     k_pairs = packed.shape[1]
@@ -110,6 +112,23 @@ def fast_requantization(
     return bool((high + rounding < 1 << 31).all())
 
 
+def pairs_fit(filters: Array, start: npt.NDArray[np.int32]) -> bool:
+    """Whether every pair of filters can share words (ep_dot_dsp.h).
+
+    The second filter's sum must fit 24 bits, and both weights of a word 16.
+
+    Args:
+        filters: int8 [channels, inputs of one filter].
+        start: int32 [channels], what the sums start from.
+    """
+    wide = filters.astype(np.int64)
+    reach = np.abs(wide).sum(axis=1) * 128 + np.abs(start.astype(np.int64))
+    low, high = wide[0::2], wide[1::2]
+    combined = low[: len(high)] + 256 * high
+    fits = combined.size == 0 or (combined.min() >= -(1 << 15) and combined.max() < 1 << 15)
+    return bool(fits and (reach[1::2] < 1 << 23).all())
+
+
 def pack_filter_pairs(filters: Array) -> npt.NDArray[np.uint32]:
     """Weights [channels, K] as ep_dot_dsp.h reads them: uint32 [ceil(channels / 2), pairs of K].
 
@@ -117,13 +136,11 @@ def pack_filter_pairs(filters: Array) -> npt.NDArray[np.uint32]:
     SXTB16 widens them.
     """
     channels, k = filters.shape
-    padded = np.zeros((channels + channels % 2, -(-k // 4) * 4), np.int8)
+    padded = np.zeros((channels + channels % 2, -(-k // 4) * 4), np.int32)
     padded[:channels, :k] = filters
     padded = padded.reshape(len(padded), -1, 4)[:, :, [0, 2, 1, 3]].reshape(len(padded), -1)
-    pairs = padded.reshape(len(padded) // 2, 2, -1, 2)  # [pair of filters, filter, k pair, k]
-    order = pairs.transpose(0, 2, 3, 1)  # bytes f0k0 f1k0 f0k1 f1k1
-    words32 = np.ascontiguousarray(order).reshape(len(padded) // 2, -1, 4).view("<u4")[:, :, 0]
-    return np.ascontiguousarray(words32.astype(np.uint32))
+    halves = np.ascontiguousarray((padded[0::2] + 256 * padded[1::2]).astype("<i2"))
+    return np.ascontiguousarray(halves.view("<u4").astype(np.uint32))
 
 
 def _runs(g: dict[str, int]) -> tuple[int, int]:
@@ -148,9 +165,11 @@ def _stream(
     """Everything that a pair of filters needs, in the order in which the kernel reads it."""
     pairs = len(packed)
     fill = 2 * pairs - len(bias)
+    start = np.pad(bias.astype(np.int64), (0, fill)).reshape(pairs, 2)
+    start[:, 1] = start[:, 0] + 256 * start[:, 1]
     less_1 = np.pad(-multipliers.shift.astype(np.int64) - 1, (0, fill)).reshape(pairs, 2)
     parts = [
-        np.pad(bias, (0, fill)).reshape(pairs, 2).view(np.uint32),
+        (start & 0xFFFFFFFF).astype(np.uint32),
         packed,
         np.pad(multipliers.value, (0, fill)).reshape(pairs, 2).view(np.uint32),
         (less_1[:, :1] | less_1[:, 1:] << 16).astype(np.uint32),
