@@ -18,6 +18,9 @@ EP_INLINE int32_t ep_wrap_add(int32_t a, int32_t b) {
 EP_INLINE int32_t ep_wrap_mac(int32_t acc, int32_t a, int32_t b) {
     return ep_wrap_add(acc, a * b);
 }
+EP_INLINE int32_t ep_wrap_sub(int32_t a, int32_t b) {
+    return (int32_t)((uint32_t)a - (uint32_t)b);
+}
 EP_INLINE int32_t ep_wrap_mul(int32_t a, int32_t b) {
     return (int32_t)((uint32_t)a * (uint32_t)b);
 }
@@ -26,6 +29,12 @@ EP_INLINE int64_t ep_wrap_add64(int64_t a, int64_t b) {
 }
 EP_INLINE int32_t ep_shift_left(int32_t x, int32_t bits) {
     return (int32_t)((uint32_t)x << (uint32_t)bits);
+}
+
+/* x * 2^bits, saturated; bits in 0..31. */
+EP_INLINE int32_t ep_saturating_shift_left(int32_t x, int32_t bits) {
+    const int64_t wide = (int64_t)x * ((int64_t)1 << bits);
+    return wide > INT32_MAX ? INT32_MAX : wide < INT32_MIN ? INT32_MIN : (int32_t)wide;
 }
 
 /* (a * b * 2 + 2^31) >> 32, saturated. The only product that overflows is INT32_MIN squared.

@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#include "ep_fixed.h"
+#include "ep_gemmlowp.h"
 
 typedef struct {
     int32_t rows, depth;
@@ -16,33 +16,6 @@ typedef struct {
     int32_t rows, depth;
     float beta;
 } ep_softmax_f32_params;
-
-/* 1 / (1 + x) for x in [0, 1), both Q0.31. */
-EP_INLINE int32_t ep_one_over_one_plus_x(int32_t x) {
-    const int64_t sum = (int64_t)x + INT32_MAX;
-    const int32_t half_denominator = (int32_t)((sum + 1) / 2);
-    /* Q2.29 constants of the first Newton estimate: 48/17 and -32/17 */
-    int32_t y = ep_wrap_add(1515870810, ep_doubling_high_mul(half_denominator, -1010580540));
-    for (int i = 0; i < 3; ++i) {
-        const int32_t error = (1 << 29) - ep_doubling_high_mul(half_denominator, y);
-        const int32_t step = ep_doubling_high_mul(y, error); /* Q4.27 */
-        const int32_t limit = INT32_MAX >> 2;
-        y = ep_wrap_add(y, step > limit ? INT32_MAX : step < -limit - 1 ? INT32_MIN : step * 4);
-    }
-    return y > (INT32_MAX >> 1) ? INT32_MAX : y < -(INT32_MAX >> 1) - 1 ? INT32_MIN : y * 2;
-}
-
-EP_INLINE int32_t ep_leading_zeros(uint32_t x) {
-#if defined(__GNUC__) || defined(__clang__)
-    return x == 0u ? 32 : (int32_t)__builtin_clz(x);
-#else
-    int32_t n = 32;
-    for (; x != 0u; x >>= 1) {
-        --n;
-    }
-    return n;
-#endif
-}
 
 /* exp_table[d]: exp(-d * scale * beta) in Q0.31, scaled as TensorFlow Lite does. */
 #define EP_SOFTMAX_ROWS(P, OUT_T, OUT_BITS, OUT_MIN, OUT_MAX)                                    \
@@ -61,11 +34,12 @@ EP_INLINE int32_t ep_leading_zeros(uint32_t x) {
         const int32_t headroom = ep_leading_zeros((uint32_t)sum);                                \
         const int32_t reciprocal = ep_one_over_one_plus_x(                                       \
             (int32_t)(((uint32_t)sum << (uint32_t)headroom) - 0x80000000u));                     \
+        /* Beyond 31 (a sum of 512 or more; TFLM aborts) every result rounds to 0. */           \
         const int32_t exponent = 12 - headroom + 31 - (OUT_BITS);                                \
         for (int32_t c = 0; c < (P)->depth; ++c) {                                               \
             const int32_t d = top - in[c];                                                       \
             int32_t y = (OUT_MIN);                                                               \
-            if (d < (P)->table_size) {                                                           \
+            if (d < (P)->table_size && exponent < 32) {                                          \
                 y += ep_rounding_divide_by_pot(ep_doubling_high_mul(reciprocal, exp_table[d]),   \
                                                exponent);                                        \
             }                                                                                    \
@@ -81,6 +55,40 @@ EP_INLINE void ep_softmax_s8(const ep_softmax_params *p, const int8_t *in,
 EP_INLINE void ep_softmax_s8_s16(const ep_softmax_params *p, const int8_t *in,
                                  const int32_t *exp_table, int16_t *out) {
     EP_SOFTMAX_ROWS(p, int16_t, 16, INT16_MIN, INT16_MAX)
+}
+
+typedef struct {
+    int32_t rows, depth;
+    int32_t multiplier, shift; /* brings a difference of 10.0 to 65535 */
+} ep_softmax_s16_params;
+
+/* exp_table: exp(x) for x in -10..0; reciprocal_table: 1 / (1 + x) for x in 0..1; both with 513
+ * entries, interpolated. The exponentials are kept in `out` between the passes. */
+EP_INLINE void ep_softmax_s16(const ep_softmax_s16_params *p, const int16_t *in,
+                              const int16_t *exp_table, const int16_t *reciprocal_table,
+                              int16_t *out) {
+    for (int32_t row = 0; row < p->rows; ++row, in += p->depth, out += p->depth) {
+        int32_t top = in[0];
+        for (int32_t c = 1; c < p->depth; ++c) {
+            top = ep_max32(top, in[c]);
+        }
+        int32_t sum = 0; /* Q16.15 */
+        for (int32_t c = 0; c < p->depth; ++c) {
+            const int32_t d = ep_requantize(in[c] - top, p->multiplier, p->shift);
+            const int32_t at = ep_clamp32(ep_wrap_add(d, 32767), INT16_MIN, INT16_MAX);
+            out[c] = (int16_t)ep_interpolate(exp_table, at);
+            sum = ep_wrap_add(sum, out[c]);
+        }
+        const int32_t zeros = ep_leading_zeros((uint32_t)sum);
+        const int32_t shifted = (int32_t)((((int64_t)sum << (zeros - 1)) + (1 << 13)) >> 14);
+        const int32_t at = ep_clamp32(shifted - (1 << 15) - (1 << 16), INT16_MIN, INT16_MAX);
+        const int64_t reciprocal = ep_interpolate(reciprocal_table, at);
+        const int32_t right = 31 - zeros;
+        for (int32_t c = 0; c < p->depth; ++c) {
+            const int64_t y = (out[c] * reciprocal + ((int64_t)1 << (right - 1))) >> right;
+            out[c] = (int16_t)ep_clamp32((int32_t)y, 0, INT16_MAX);
+        }
+    }
 }
 
 EP_INLINE void ep_softmax_f32(const ep_softmax_f32_params *p, const float *in, float *out) {

@@ -104,3 +104,49 @@ def tanh(x: npt.ArrayLike, integer_bits: int) -> I64:
     raw = np.asarray(x, np.int64)
     size = one_minus_x_over_one_plus_x(exp_on_negative_values(-np.abs(raw), integer_bits + 1))
     return np.asarray(np.where(raw == 0, 0, np.where(raw < 0, -size, size)), np.int64)
+
+
+_LOG_2 = 1488522236
+_SQRT_HALF = 1518500250
+_SQRT_SQRT_HALF = 1805811301
+# Coefficients of the rational approximation of the logarithm around sqrt(sqrt(1/2)), Q0.31.
+_ALPHA_N, _ALPHA_D = 117049297, 127690142  # 11/240 and 1/20, times 2**(1/4)
+_ALPHA_I, _ALPHA_F = 1057819769, 638450708  # 2 / 2**(1/4) - 2**(1/4), and 2**(1/4) / 4
+_LOG_QUARTER = 1 << 23  # in Q6.25, as the exponents
+
+
+def log_of_1_or_more(x: npt.ArrayLike) -> I64:
+    """log(x) in Q5.26 for x >= 1 in Q12.19 (TFLite's log_x_for_x_greater_than_or_equal_to_1).
+
+    The mantissa is brought to [sqrt(1/2), 1) by one of two ways of scaling; the smaller one counts.
+    """
+    raw = np.asarray(x, np.int64)
+    zeros_a = _leading_zeros(raw)
+    scaled_a = doubling_high_mul(_shift_left(raw, zeros_a - 1), _SQRT_HALF)
+    mantissa_a = _shift_left(scaled_a, np.ones_like(scaled_a))
+    exponent_a = ((12 - zeros_a) << 25) + _LOG_QUARTER
+    zeros_b = _leading_zeros(doubling_high_mul(raw, _SQRT_HALF)) - 1
+    mantissa_b = _shift_left(raw, zeros_b)
+    exponent_b = ((12 - zeros_b) << 25) - _LOG_QUARTER
+    r = np.minimum(mantissa_a, mantissa_b)
+    exponent = np.maximum(exponent_a, exponent_b)
+    p = (r + _SQRT_SQRT_HALF + 1) // 2
+    q = 2 * (r - _SQRT_SQRT_HALF)
+    square = doubling_high_mul(q, q)
+    numerator = doubling_high_mul(q, r) + doubling_high_mul(doubling_high_mul(q, square), _ALPHA_N)
+    denominator = doubling_high_mul(
+        p, _ALPHA_I + q + doubling_high_mul(_ALPHA_D, square)
+    ) + doubling_high_mul(_ALPHA_F, q)
+    mantissa_log = doubling_high_mul(
+        rounding_divide_by_pot(numerator, 6), one_over_one_plus_x(denominator)
+    )
+    return saturating_multiply_by_pot(doubling_high_mul(exponent, _LOG_2) + mantissa_log, 1)
+
+
+def _leading_zeros(x: I64) -> I64:
+    """Of positive int32 values."""
+    return np.asarray(31 - np.floor(np.log2(x.astype(np.float64))), np.int64)
+
+
+def _shift_left(x: I64, bits: I64) -> I64:
+    return np.asarray(np.clip(x << bits, INT32_MIN, INT32_MAX), np.int64)
