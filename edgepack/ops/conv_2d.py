@@ -13,6 +13,7 @@ from edgepack.ops.shared.base import NodeView, Op, ensure_shape, unsupported
 from edgepack.ops.shared.conv_dsp import lower_conv_dsp
 from edgepack.ops.shared.fixed_point import FLOAT_ACTIVATION_RANGE, float_activation
 from edgepack.ops.shared.kernel import Isa, Lowered
+from edgepack.ops.shared.streaming import window_overlap
 from edgepack.ops.shared.weighted import (
     check_symmetric_int16,
     check_weights,
@@ -123,7 +124,16 @@ class Conv2D(Op):
             fast = lower_conv_dsp(view, geometry, attrs.activation, self.macs(view))
             if fast is not None:
                 return fast
-        return lower_weighted(view, "ep_conv2d", attrs.activation, geometry, self.macs(view))
+        pads = (vertical.pad, horizontal.pad)
+        overlap = window_overlap(view, (attrs.stride_h, attrs.stride_w), pads, by_channel=False)
+        return lower_weighted(
+            view,
+            "ep_conv2d",
+            attrs.activation,
+            geometry,
+            self.macs(view),
+            overlaps=(overlap,),
+        )
 
     def macs(self, view: NodeView) -> int:
         _, kh, kw, c = view.input(1).shape

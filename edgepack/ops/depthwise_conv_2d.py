@@ -13,6 +13,7 @@ from edgepack.ops.shared.base import NodeView, Op, ensure_shape, unsupported
 from edgepack.ops.shared.depthwise_dsp import lower_depthwise_dsp
 from edgepack.ops.shared.fixed_point import FLOAT_ACTIVATION_RANGE, float_activation
 from edgepack.ops.shared.kernel import Isa, Lowered
+from edgepack.ops.shared.streaming import window_overlap
 from edgepack.ops.shared.weighted import (
     check_symmetric_int16,
     check_weights,
@@ -116,8 +117,19 @@ class DepthwiseConv2D(Op):
             fast = lower_depthwise_dsp(view, geometry, attrs.activation, self.macs(view))
             if fast is not None:
                 return fast
+        overlap = window_overlap(
+            view,
+            (attrs.stride_h, attrs.stride_w),
+            (vertical.pad, horizontal.pad),
+            by_channel=w.shape[3] == x.shape[3],
+        )
         return lower_weighted(
-            view, "ep_depthwise_conv2d", attrs.activation, geometry, self.macs(view)
+            view,
+            "ep_depthwise_conv2d",
+            attrs.activation,
+            geometry,
+            self.macs(view),
+            overlaps=(overlap,),
         )
 
     def macs(self, view: NodeView) -> int:

@@ -15,6 +15,7 @@ from edgepack.ops.shared.base import NodeView, Op, ensure_shape, unsupported
 from edgepack.ops.shared.fixed_point import FLOAT_ACTIVATION_RANGE, activation_range
 from edgepack.ops.shared.kernel import Input, Isa, KernelCall, Lowered, Output, Params
 from edgepack.ops.shared.quantized import check_quantized
+from edgepack.ops.shared.streaming import window_overlap
 from edgepack.ops.shared.window import ACTIVATIONS, PADDINGS, Window, patches, window
 from edgepack.types import Array, DType, Shape
 
@@ -115,11 +116,14 @@ class Pool2D(Op):
             ("act_min", low),
             ("act_max", high),
         )
+        pads = (vertical.pad, horizontal.pad)
+        overlap = window_overlap(view, (attrs.stride_h, attrs.stride_w), pads, by_channel=True)
         ctype = "ep_pool_f32_params" if x.dtype is DType.FLOAT32 else "ep_pool_params"
         return KernelCall(
             f"{self.kernel}_{x.dtype.suffix}",
             "ep_pool.h",
             (Params(ctype, fields), Input(0), Output(0)),
+            overlaps=(overlap,),
             reason="portable C99 reference",
         )
 
