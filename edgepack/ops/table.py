@@ -34,9 +34,11 @@ from edgepack.ops.gather import Gather
 from edgepack.ops.gather_nd import GatherNd
 from edgepack.ops.gelu import Gelu
 from edgepack.ops.hard_swish import HardSwish
+from edgepack.ops.l2_normalization import L2Normalization
 from edgepack.ops.l2_pool_2d import L2Pool2D
 from edgepack.ops.leaky_relu import LeakyRelu
 from edgepack.ops.log import Log
+from edgepack.ops.log_softmax import LogSoftmax
 from edgepack.ops.logical_and import LogicalAnd
 from edgepack.ops.logical_not import LogicalNot
 from edgepack.ops.logical_or import LogicalOr
@@ -122,9 +124,11 @@ OPS: dict[str, Op] = {
         GatherNd(),
         Gelu(),
         HardSwish(),
+        L2Normalization(),
         L2Pool2D(),
         LeakyRelu(),
         Log(),
+        LogSoftmax(),
         LogicalAnd(),
         LogicalNot(),
         LogicalOr(),

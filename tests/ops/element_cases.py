@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -38,7 +38,7 @@ def unary_case(
     x: Array,
     dtypes: tuple[str, str],
     quant: tuple[tuple[float, int], tuple[float, int]] | None = None,
-    options: dict[str, object] | None = None,
+    options: Mapping[str, object] | None = None,
 ) -> Case:
     """A one-op model with one input and an output of the same shape.
 
@@ -60,7 +60,7 @@ def binary_case(
     operands: Sequence[Array],
     dtypes: tuple[str, str, str],
     quant: Sequence[tuple[float, int]] | None = None,
-    options: dict[str, object] | None = None,
+    options: Mapping[str, object] | None = None,
     constant: int | None = None,
 ) -> Case:
     """A one-op model with two broadcast operands, one of which may be a constant.

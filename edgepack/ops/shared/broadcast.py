@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgepack.ops.shared.base import NodeView
@@ -45,23 +46,32 @@ def broadcast_shape(a: Shape, b: Shape) -> Shape | None:
 
 def plan_broadcast(a: Shape, b: Shape, out: Shape) -> BroadcastPlan:
     """How to walk operands of shapes a and b to fill `out` (their broadcast shape)."""
-    stride_a, stride_b = _strides(a, len(out)), _strides(b, len(out))
+    dims, (first, second) = walk_operands((a, b), out)
+    return BroadcastPlan(dims, first, second)
+
+
+def walk_operands(
+    operands: Sequence[Shape], out: Shape
+) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+    """Loop extents, and for each operand its element strides (0 where it repeats).
+
+    Adjacent dimensions that all operands walk in the same way are merged; at least one is left.
+    """
+    strides = [_strides(shape, len(out)) for shape in operands]
     dims: list[int] = []
-    first: list[int] = []
-    second: list[int] = []
-    for size, s1, s2 in zip(out, stride_a, stride_b, strict=True):
+    walks: list[tuple[int, ...]] = []
+    for size, *steps in zip(out, *strides, strict=True):
         if size == 1:
             continue
-        if dims and first[-1] == s1 * size and second[-1] == s2 * size:
+        if dims and walks[-1] == tuple(step * size for step in steps):
             dims[-1] *= size
-            first[-1], second[-1] = s1, s2
+            walks[-1] = tuple(steps)
         else:
             dims.append(size)
-            first.append(s1)
-            second.append(s2)
+            walks.append(tuple(steps))
     if not dims:
-        return BroadcastPlan((1,), (0,), (0,))
-    return BroadcastPlan(tuple(dims), tuple(first), tuple(second))
+        return (1,), tuple((0,) for _ in operands)
+    return tuple(dims), tuple(zip(*walks, strict=True))
 
 
 def _strides(shape: Shape, rank: int) -> list[int]:
