@@ -1,4 +1,4 @@
-"""The memory that windowed kernels let input and output share, against a walk element by element."""
+"""The memory that windowed kernels let input and output share, against a walk over elements."""
 
 from __future__ import annotations
 
