@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,11 @@ class _Reader:
         if not outputs:
             raise self._bad(f"{where} has no output")
         graph_name = _text(sub.name) or ("main" if number == 0 else f"subgraph_{number}")
+        computed = {*inputs, *(i for node in nodes for i in node.outputs)}
+        for i, tensor in tensors.items():
+            if i not in computed and not (tensor.elements or tensor.is_variable):
+                # a constant without elements has no bytes to tell it from an activation
+                tensors[i] = replace(tensor, data=np.zeros(tensor.shape, tensor.dtype.numpy))
         graph = Graph(graph_name, tensors, nodes, inputs, outputs)
         return graph.evolve()  # drops the tensors that nothing mentions
 

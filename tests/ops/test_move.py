@@ -260,6 +260,16 @@ def test_types_that_only_move(tmp_path: Path) -> None:
     climb(cases, tmp_path, oracle="none")
 
 
+def test_constants_without_elements(tmp_path: Path) -> None:
+    nothing = Fixed(np.zeros(0, np.int32))
+    cases = [
+        one_op("RESHAPE", [Run((1, 1), "INT8"), nothing], [()], "INT8"),
+        one_op("BROADCAST_TO", [Run((), "FLOAT32"), nothing], [()], "FLOAT32"),
+    ]
+    climb(cases[:1], tmp_path)
+    climb(cases[1:], tmp_path, oracle="none")
+
+
 def test_empty_tensors(tmp_path: Path) -> None:
     cases = [
         _slice((2, 3), Fixed([0, 1]), Fixed([2, 0]), (2, 0), "INT8"),
