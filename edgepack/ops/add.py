@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgepack.ir import Attributes
+from edgepack.ops.shared.add_flat import lower_add_flat
 from edgepack.ops.shared.base import NodeView, Op, ensure_shape, unsupported
 from edgepack.ops.shared.broadcast import (
     MAX_DIMS,
@@ -132,6 +133,11 @@ class Add(Op):
             ctype = "ep_add_s32_params"
         else:
             scale = sum_rescale(view)
+            fast = lower_add_flat(
+                view, (scale.first, scale.second), scale.output, self._activation(view)
+            )
+            if fast is not None:
+                return fast
             low, high = activation_range(
                 self._activation(view), out.dtype, out.scale, out.zero_point
             )

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgepack.ir import Attributes
 from edgepack.ops.shared.base import NodeView, Op, ensure_shape, unsupported
+from edgepack.ops.shared.dense_dsp import lower_dense_dsp
 from edgepack.ops.shared.fixed_point import (
     FLOAT_ACTIVATION_RANGE,
     activation_range,
@@ -146,6 +147,10 @@ class FullyConnected(Op):
         if x.dtype is DType.FLOAT32:
             return lower_weighted(view, "ep_fully_connected", activation, shape, self.macs(view))
         multipliers = self._multipliers(view)
+        if isa.has("dsp"):
+            fast = lower_dense_dsp(view, multipliers, activation, self.macs(view))
+            if fast is not None:
+                return fast
         step = ("scale_step", 1 if multipliers.value.size > 1 else 0)
         return lower_weighted(
             view,

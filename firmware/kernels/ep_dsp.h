@@ -41,6 +41,17 @@ EP_INLINE uint32_t ep_sxtb16_ror8(uint32_t x) {
     __asm__("sxtb16 %0, %1, ror #8" : "=r"(r) : "r"(x));
     return r;
 }
+/* the same plus two int16 */
+EP_INLINE uint32_t ep_sxtab16(uint32_t a, uint32_t x) {
+    uint32_t r;
+    __asm__("sxtab16 %0, %1, %2" : "=r"(r) : "r"(a), "r"(x));
+    return r;
+}
+EP_INLINE uint32_t ep_sxtab16_ror8(uint32_t a, uint32_t x) {
+    uint32_t r;
+    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(r) : "r"(a), "r"(x));
+    return r;
+}
 /* acc + a.low * b.low + a.high * b.high */
 EP_INLINE int32_t ep_smlad(uint32_t a, uint32_t b, int32_t acc) {
     int32_t r;
@@ -81,6 +92,13 @@ EP_INLINE uint32_t ep_sxtb16(uint32_t x) {
 }
 EP_INLINE uint32_t ep_sxtb16_ror8(uint32_t x) {
     return ep_pack16((int8_t)((x >> 8) & 0xFFu), (int8_t)(x >> 24));
+}
+EP_INLINE uint32_t ep_sxtab16(uint32_t a, uint32_t x) {
+    return ep_pack16(ep_low16(a) + (int8_t)(x & 0xFFu),
+                     ep_high16(a) + (int8_t)((x >> 16) & 0xFFu));
+}
+EP_INLINE uint32_t ep_sxtab16_ror8(uint32_t a, uint32_t x) {
+    return ep_sxtab16(a, (x >> 8) | (x << 24));
 }
 EP_INLINE int32_t ep_smlad(uint32_t a, uint32_t b, int32_t acc) {
     const int32_t low = ep_low16(a) * ep_low16(b);
