@@ -14,8 +14,11 @@ from edgepack.errors import UnsupportedError
 from edgepack.frontends.tflite import load_tflite
 from edgepack.ops.shared.kernel import Isa
 from edgepack.ops.shared.window import window
+from tests.c_batch import Case
 from tests.ops.ladder import climb
+from tests.ops.samples import sample
 from tests.ops.weighted_model import DOT_PRODUCTS, FLOAT, INT4, INT16_B32, INT16_B64, Weighted
+from tests.tflite_builder import ModelBuilder, spec
 
 # input, (filters, kernel h, kernel w), stride, dilation, padding, groups
 GEOMETRIES: dict[str, tuple[Any, ...]] = {
@@ -89,6 +92,20 @@ def test_quantization_extremes(tmp_path: Path) -> None:
             cases.append(conv("groups", label=label, real_multiplier=factor, **kind).case(rng))
     cases.append(conv("3x3 same", label="wide bias", bias_reach=(1 << 31) - 1).case(rng))
     climb(cases, tmp_path)
+
+
+def test_bias_at_run_time(tmp_path: Path) -> None:
+    """The bias is an input of the model; so are two kinds of extremes for it."""
+    rng = np.random.default_rng(5)
+    model = ModelBuilder()
+    x = model.input("x", (1, 4, 4, 2), "INT8", 0.04, -3)
+    w = model.const(rng.integers(-128, 128, (3, 2, 2, 2)), "INT8", 0.01)
+    bias = model.input("bias", (3,), "INT32", 0.0004)
+    options = {"padding": "VALID", "stride_h": 1, "stride_w": 1}
+    model.output(*model.op("CONV_2D", [x, w, bias], [spec((1, 3, 3, 3), "INT8", 0.2)], options))
+    biases = [rng.integers(-900, 900, 3), np.array([0, -(1 << 31), (1 << 31) - 1])]
+    runs = [[sample(rng, "INT8", (1, 4, 4, 2)), b.astype(np.int32)] for b in biases]
+    climb([Case("bias at run time", model.build(), runs)], tmp_path)
 
 
 def test_int4_weights_are_stored_two_to_a_byte() -> None:

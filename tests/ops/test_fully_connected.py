@@ -99,14 +99,22 @@ def test_quantization_extremes(tmp_path: Path) -> None:
 
 
 def _run_time(
-    dtype: str, zeros: tuple[int, int, int], bias: bool, rng: np.random.Generator
+    dtype: str,
+    zeros: tuple[int, int, int],
+    bias: bool,
+    rng: np.random.Generator,
+    *,
+    constant_weights: bool = False,
 ) -> Case:
-    """x [3, 6] times weights [4, 6] that are an input of the model."""
+    """x [3, 6] times weights [4, 6] that are an input of the model, unless told otherwise."""
     is_float = dtype == "FLOAT32"
     scales = (None, None, None) if is_float else (0.05, 0.02, 0.11)
     model = ModelBuilder()
     x = model.input("x", (3, 6), dtype, scales[0], zeros[0])
-    w = model.input("w", (4, 6), dtype, scales[1], zeros[1])
+    if constant_weights:
+        w = model.const(sample(rng, dtype, (4, 6)), dtype, scales[1], zeros[1])
+    else:
+        w = model.input("w", (4, 6), dtype, scales[1], zeros[1])
     operands: list[int | None] = [x, w]
     if bias:
         values = rng.integers(-500, 500, 4)
@@ -119,7 +127,9 @@ def _run_time(
         runs.append(
             [constant(dtype, (3, 6), highest=high), constant(dtype, (4, 6), highest=not high)]
         )
-    return Case(f"{dtype} weights at run time, zero points {zeros}", model.build(), runs)
+    if constant_weights:
+        runs = [[x] for x, _ in runs]
+    return Case(f"{dtype} weights with zero points {zeros}", model.build(), runs)
 
 
 def test_weights_at_run_time(tmp_path: Path) -> None:
@@ -135,7 +145,11 @@ def test_weights_at_run_time(tmp_path: Path) -> None:
 
 def test_weights_with_a_zero_point(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
-    cases = [_run_time("INT8", (-5, z, 3), True, rng) for z in (-128, 9, 127)]
+    cases = [
+        _run_time("INT8", (-5, z, 3), True, rng, constant_weights=fixed)
+        for z in (-128, 9, 127)
+        for fixed in (False, True)
+    ]
     climb(cases, tmp_path)
 
 

@@ -24,7 +24,8 @@ def _smallest_lead(
 ) -> int:
     """What the order of reads and writes of the portable kernels really needs, in elements."""
     _, height, width, channels = in_shape
-    steps = []  # (lowest read, end of the write) of every output element in order
+    # (lowest read, end of the write) of every output element in order
+    steps: list[tuple[int, int]] = []
     for b, oy, ox, oc in itertools.product(*(range(n) for n in out_shape)):
         reads = [
             ((b * height + y) * width + x) * channels + (oc if by_channel else 0)
