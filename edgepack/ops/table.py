@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from edgepack.ops.abs import Abs
 from edgepack.ops.add import Add
+from edgepack.ops.add_n import AddN
 from edgepack.ops.arg_max import ArgMax
 from edgepack.ops.arg_min import ArgMin
+from edgepack.ops.assign_variable import AssignVariable
 from edgepack.ops.average_pool_2d import AveragePool2D
 from edgepack.ops.batch_matmul import BatchMatmul
 from edgepack.ops.batch_to_space_nd import BatchToSpaceNd
 from edgepack.ops.broadcast_to import BroadcastTo
+from edgepack.ops.call_once import CallOnce
 from edgepack.ops.cast import Cast
 from edgepack.ops.ceil import Ceil
 from edgepack.ops.concatenation import Concatenation
@@ -23,6 +26,7 @@ from edgepack.ops.div import Div
 from edgepack.ops.dynamic_update_slice import DynamicUpdateSlice
 from edgepack.ops.elu import Elu
 from edgepack.ops.embedding_lookup import EmbeddingLookup
+from edgepack.ops.equal import Equal
 from edgepack.ops.exp import Exp
 from edgepack.ops.expand_dims import ExpandDims
 from edgepack.ops.fill import Fill
@@ -33,10 +37,15 @@ from edgepack.ops.fully_connected import FullyConnected
 from edgepack.ops.gather import Gather
 from edgepack.ops.gather_nd import GatherNd
 from edgepack.ops.gelu import Gelu
+from edgepack.ops.greater import Greater
+from edgepack.ops.greater_equal import GreaterEqual
 from edgepack.ops.hard_swish import HardSwish
+from edgepack.ops.if_ import If
 from edgepack.ops.l2_normalization import L2Normalization
 from edgepack.ops.l2_pool_2d import L2Pool2D
 from edgepack.ops.leaky_relu import LeakyRelu
+from edgepack.ops.less import Less
+from edgepack.ops.less_equal import LessEqual
 from edgepack.ops.log import Log
 from edgepack.ops.log_softmax import LogSoftmax
 from edgepack.ops.logical_and import LogicalAnd
@@ -50,10 +59,13 @@ from edgepack.ops.minimum import Minimum
 from edgepack.ops.mirror_pad import MirrorPad
 from edgepack.ops.mul import Mul
 from edgepack.ops.neg import Neg
+from edgepack.ops.not_equal import NotEqual
 from edgepack.ops.pack import Pack
 from edgepack.ops.pad import Pad
 from edgepack.ops.padv2 import PadV2
+from edgepack.ops.prelu import Prelu
 from edgepack.ops.quantize import Quantize
+from edgepack.ops.read_variable import ReadVariable
 from edgepack.ops.reduce_all import ReduceAll
 from edgepack.ops.reduce_max import ReduceMax
 from edgepack.ops.reduce_min import ReduceMin
@@ -87,6 +99,8 @@ from edgepack.ops.tile import Tile
 from edgepack.ops.transpose import Transpose
 from edgepack.ops.transpose_conv import TransposeConv
 from edgepack.ops.unpack import Unpack
+from edgepack.ops.var_handle import VarHandle
+from edgepack.ops.while_ import While
 from edgepack.ops.zeros_like import ZerosLike
 
 OPS: dict[str, Op] = {
@@ -94,12 +108,15 @@ OPS: dict[str, Op] = {
     for op in (
         Abs(),
         Add(),
+        AddN(),
         ArgMax(),
         ArgMin(),
+        AssignVariable(),
         AveragePool2D(),
         BatchMatmul(),
         BatchToSpaceNd(),
         BroadcastTo(),
+        CallOnce(),
         Cast(),
         Ceil(),
         Concatenation(),
@@ -113,6 +130,7 @@ OPS: dict[str, Op] = {
         DynamicUpdateSlice(),
         Elu(),
         EmbeddingLookup(),
+        Equal(),
         Exp(),
         ExpandDims(),
         Fill(),
@@ -123,10 +141,15 @@ OPS: dict[str, Op] = {
         Gather(),
         GatherNd(),
         Gelu(),
+        Greater(),
+        GreaterEqual(),
         HardSwish(),
+        If(),
         L2Normalization(),
         L2Pool2D(),
         LeakyRelu(),
+        Less(),
+        LessEqual(),
         Log(),
         LogSoftmax(),
         LogicalAnd(),
@@ -140,10 +163,13 @@ OPS: dict[str, Op] = {
         MirrorPad(),
         Mul(),
         Neg(),
+        NotEqual(),
         Pack(),
         Pad(),
         PadV2(),
+        Prelu(),
         Quantize(),
+        ReadVariable(),
         ReduceAll(),
         ReduceMax(),
         ReduceMin(),
@@ -176,6 +202,8 @@ OPS: dict[str, Op] = {
         Transpose(),
         TransposeConv(),
         Unpack(),
+        VarHandle(),
+        While(),
         ZerosLike(),
     )
 }
