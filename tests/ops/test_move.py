@@ -14,7 +14,8 @@ from edgepack.frontends.tflite import load_tflite
 from edgepack.ops.shared.kernel import Alias, Isa, KernelCall
 from tests.c_batch import Case
 from tests.ops.ladder import climb
-from tests.ops.one_op import MOVED, Fixed, Run, one_op, spread
+from tests.ops.one_op import MOVED, Fixed, Run, one_op, random_values, spread
+from tests.tflite_builder import ModelBuilder, spec
 
 
 def _lowered(case: Case) -> KernelCall | Alias:
@@ -258,6 +259,33 @@ def test_types_that_only_move(tmp_path: Path) -> None:
         for d in MOVED
     ]
     climb(cases, tmp_path, oracle="none")
+
+
+def _chain(dtype: str) -> Case:
+    """Slices and a padding in a row, each free to run over its own input."""
+    model = ModelBuilder()
+    x = model.input("x", (1, 12, 12, 5), dtype)
+
+    def op(name: str, arguments: list[Any], shape: tuple[int, ...]) -> None:
+        nonlocal x
+        constants = [model.const(a, "INT32") for a in arguments]
+        (x,) = model.op(name, [x, *constants], [spec(shape, dtype)])
+
+    op("SLICE", [[0, 1, 2, 0], [1, 10, 9, 5]], (1, 10, 9, 5))
+    op("STRIDED_SLICE", [[0, 1, 0, 1], [1, 10, 9, 5], [1, 2, 1, 3]], (1, 5, 9, 2))
+    op("PAD", [[[0, 0], [2, 1], [1, 2], [0, 1]]], (1, 8, 12, 3))
+    op("TRANSPOSE", [[0, 3, 1, 2]], (1, 3, 8, 12))
+    model.output(x)
+    rng = np.random.default_rng(6)
+    return Case(dtype, model.build(), [[random_values(rng, (1, 12, 12, 5), dtype)]])
+
+
+def test_moves_that_run_over_their_input(tmp_path: Path) -> None:
+    cases = [_chain("INT8"), _chain("FLOAT32")]
+    climb(cases, tmp_path)
+    # the input alone has 720 elements, every later tensor lies inside its memory
+    for case, size in zip(cases, (1, 4), strict=True):
+        assert build_program(load_tflite(case.model), Isa()).arena_bytes == 720 * size
 
 
 def test_constants_without_elements(tmp_path: Path) -> None:
