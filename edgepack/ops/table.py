@@ -63,6 +63,7 @@ from edgepack.ops.not_equal import NotEqual
 from edgepack.ops.pack import Pack
 from edgepack.ops.pad import Pad
 from edgepack.ops.padv2 import PadV2
+from edgepack.ops.pow import Pow
 from edgepack.ops.prelu import Prelu
 from edgepack.ops.quantize import Quantize
 from edgepack.ops.read_variable import ReadVariable
@@ -78,6 +79,8 @@ from edgepack.ops.resize_nearest_neighbor import ResizeNearestNeighbor
 from edgepack.ops.reverse_v2 import ReverseV2
 from edgepack.ops.round import Round
 from edgepack.ops.rsqrt import Rsqrt
+from edgepack.ops.select import Select
+from edgepack.ops.select_v2 import SelectV2
 from edgepack.ops.shape import ShapeOp
 from edgepack.ops.shared.base import Op
 from edgepack.ops.sin import Sin
@@ -167,6 +170,7 @@ OPS: dict[str, Op] = {
         Pack(),
         Pad(),
         PadV2(),
+        Pow(),
         Prelu(),
         Quantize(),
         ReadVariable(),
@@ -182,6 +186,8 @@ OPS: dict[str, Op] = {
         ReverseV2(),
         Round(),
         Rsqrt(),
+        Select(),
+        SelectV2(),
         ShapeOp(),
         Sin(),
         Slice(),

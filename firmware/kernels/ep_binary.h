@@ -174,6 +174,37 @@ EP_BINARY(ep_floor_div_s32, ep_binary_params, int32_t, int32_t, ep_floor_div_val
 EP_BINARY(ep_floor_mod_f32, ep_binary_params, float, float, ep_floor_mod_value_f32(a, b))
 EP_BINARY(ep_floor_mod_s32, ep_binary_params, int32_t, int32_t, ep_floor_mod_value_s32(a, b))
 
+/* POW. Small C libraries have no powf; exp and log in double precision keep the float's accuracy. */
+EP_INLINE float ep_pow_value_f32(float base, float exponent) {
+    if (exponent == 0.0f || base == 1.0f) {
+        return 1.0f;
+    }
+    const double size = (double)fabsf(base);
+    const double magnitude = base == -1.0f ? 1.0 : exp((double)exponent * log(size));
+    if (!(base < 0.0f)) {
+        return (float)magnitude;
+    }
+    if (exponent != floorf(exponent)) {
+        return isinf(base) ? (float)magnitude : NAN;
+    }
+    const float half = exponent * 0.5f;
+    return half == floorf(half) ? (float)magnitude : (float)-magnitude;
+}
+
+EP_INLINE int32_t ep_pow_value_s32(int32_t base, int32_t exponent) {
+    if (exponent < 0) {
+        return base == 1 || (base == -1 && exponent % 2 == 0) ? 1 : base == -1 ? -1 : 0;
+    }
+    int32_t result = 1;
+    for (; exponent != 0; exponent >>= 1, base = ep_wrap_mul(base, base)) {
+        result = (exponent & 1) != 0 ? ep_wrap_mul(result, base) : result;
+    }
+    return result;
+}
+
+EP_BINARY(ep_pow_f32, ep_binary_params, float, float, ep_pow_value_f32(a, b))
+EP_BINARY(ep_pow_s32, ep_binary_params, int32_t, int32_t, ep_pow_value_s32(a, b))
+
 /* LOGICAL_AND and LOGICAL_OR */
 EP_BINARY(ep_logical_and_b8, ep_binary_params, bool, bool, a && b)
 EP_BINARY(ep_logical_or_b8, ep_binary_params, bool, bool, a || b)

@@ -85,6 +85,12 @@ def test_neg_of_integers(dtype: str, tmp_path: Path) -> None:
     climb([unary_case("NEG", x, (dtype, dtype))], tmp_path, oracle="litert")
 
 
+def test_logical_not(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    cases = [unary_case("LOGICAL_NOT", spread("BOOL", s, rng), ("BOOL", "BOOL")) for s in SHAPES]
+    climb(cases, tmp_path)
+
+
 def test_rsqrt_of_negative_int8_is_the_largest(tmp_path: Path) -> None:
     climb(
         [unary_case("RSQRT", every_byte("INT8"), ("INT8", "INT8"), ((0.1, 5), (0.02, 0)))],
