@@ -15,6 +15,8 @@ from edgepack.ops.shared.base import NodeView
 from edgepack.ops.shared.kernel import Const, Input, Isa, KernelCall, Lowered, flat_args
 from edgepack.ops.table import OPS
 from edgepack.ops.verify import unsupported_nodes
+from edgepack.passes.fold_constants import fold_constants
+from edgepack.passes.remove_dead import remove_dead
 from edgepack.types import Array
 
 
@@ -183,9 +185,11 @@ def _tensor(tensor: Tensor) -> TensorReport:
 
 
 def _layers(module: Module) -> Iterator[LayerReport]:
+    # what folds away or is dead needs no kernel, and folding makes constants that others demand
+    prepared = remove_dead(fold_constants(module))
     problems = {
         (number, node.index): error.message
-        for number, graph in enumerate(module.graphs)
+        for number, graph in enumerate(prepared.graphs)
         for node in graph.nodes
         for error in unsupported_nodes(Module(module.name, (replace(graph, nodes=(node,)),)))
     }

@@ -38,18 +38,14 @@ class Slice(MoveOp):
                 raise unsupported(view, f"its {what} is not {rank} INT32 or INT64 values")
 
     def infer_shape(self, view: NodeView) -> tuple[Shape, ...]:
-        source, begin, size = view.input(0).shape, self._begin(view), view.input(2)
-        if size.data is None:
-            wanted = view.output().shape
-        else:
-            starts = begin or (0,) * len(source)
-            wanted = tuple(
-                dim - start if count == -1 else count
-                for dim, start, count in zip(
-                    source, starts, constant_ints(view, 2, "size"), strict=True
-                )
-            )
-        starts = begin or (0,) * len(source)
+        source, size = view.input(0).shape, view.input(2)
+        starts = self._begin(view) or (0,) * len(source)
+        wanted = view.output().shape
+        if size.data is not None:
+            counts = zip(source, starts, constant_ints(view, 2, "size"), strict=True)
+            wanted = tuple(dim - start if n == -1 else n for dim, start, n in counts)
+        if len(wanted) != len(source):
+            raise unsupported(view, f"an output of rank {len(wanted)} from rank {len(source)}")
         boxes = list(zip(starts, wanted, source, strict=True))
         if any(b < 0 or n < 0 or b + n > dim for b, n, dim in boxes):
             raise unsupported(view, f"begin {list(starts)} and size {list(wanted)} leave the input")
