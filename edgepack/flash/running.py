@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 from collections import deque
@@ -22,14 +23,17 @@ class Tail:
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
-        self._thread = threading.Thread(target=self._read, args=(pipe,), daemon=True)
+        # a descriptor of its own: whoever stops the child also closes the pipe
+        own = os.dup(pipe.fileno())
+        self._thread = threading.Thread(target=self._read, args=(own,), daemon=True)
         self._thread.start()
 
-    def _read(self, pipe: IO[bytes]) -> None:
-        for raw in iter(pipe.readline, b""):
-            line = raw.decode("utf-8", "replace").rstrip()
-            if line and not any(text in line for text in _HARMLESS):
-                self._lines.append(line)
+    def _read(self, descriptor: int) -> None:
+        with open(descriptor, "rb") as pipe:
+            for raw in pipe:
+                line = raw.decode("utf-8", "replace").rstrip()
+                if line and not any(text in line for text in _HARMLESS):
+                    self._lines.append(line)
 
     def text(self) -> str:
         """The last lines; waits briefly for those still on their way."""

@@ -101,7 +101,9 @@ def compile_project(
         update={
             "image": image,
             "toolchain": ToolchainInfo(name=compiler.name, version=compiler.version, flags=flags),
-            "sizes": measure(elf, target, manifest.model.c_name),
+            "sizes": measure(
+                elf, target, [project / name for name in objects if name.endswith(".o")]
+            ),
         }
     )
     write_manifest(project, done)

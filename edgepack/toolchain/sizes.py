@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from edgepack.errors import FitError
 from edgepack.manifest import Sizes
 from edgepack.targets import Target, load_targets
-from edgepack.toolchain.elf import Image
+from edgepack.toolchain.elf import Image, read_image
 
 _CODE = (".ep_vectors", ".text", ".plt", ".init", ".fini")
 _WEIGHTS = ".ep_weights"
 _ARENA = ".ep_arena"
 _STACK = ".ep_stack"
-_WEIGHT_PREFIX = "ep_"
+_WEIGHTS_IN_OBJECT = ".rodata.ep_weights"
 
 
 @dataclass(frozen=True)
@@ -31,20 +33,24 @@ class RegionUse:
         return max(0, self.used - self.size)
 
 
-def measure(image: Image, target: Target, c_name: str) -> Sizes:
+def measure(image: Image, target: Target, objects: Sequence[Path] = ()) -> Sizes:
     """The sizes of a linked image, in bytes.
 
     On a board they come from the output sections of linker.ld. The host's linker merges
-    sections, so there weights and arena come from the symbols `ep_<c_name>_w*` and
-    `ep_bench_arena`, and the stack is the one that the port sets aside.
+    them, so there the weights are those of `objects`, the arena is the symbol `ep_bench_arena`, and
+    the stack is the one that the port sets aside.
     """
     weights = sum(s.size for s in image.sections if s.name == _WEIGHTS)
     arena = sum(s.size for s in image.sections if s.name == _ARENA)
     stack = sum(s.size for s in image.sections if s.name == _STACK)
     static = sum(s.size for s in image.sections if s.name in (".data", ".bss"))
     if target.layout is None:
-        prefix = f"{_WEIGHT_PREFIX}{c_name}_w"
-        weights = sum(size for name, (_, size) in image.symbols.items() if name.startswith(prefix))
+        weights = sum(
+            section.size
+            for path in objects
+            for section in read_image(path).sections
+            if section.name.startswith(_WEIGHTS_IN_OBJECT)
+        )
         arena = image.symbols.get("ep_bench_arena", (0, 0))[1]
         stack = target.stack.bytes
         static = max(0, static - arena - stack)

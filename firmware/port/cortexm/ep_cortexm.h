@@ -41,6 +41,17 @@ static inline void ep_irq_enable(void) {
     __asm__ volatile("cpsie i" ::: "memory");
 }
 
+static inline uint32_t ep_irq_save(void) {
+    uint32_t mask;
+
+    __asm__ volatile("mrs %0, primask\n\tcpsid i" : "=r"(mask)::"memory");
+    return mask;
+}
+
+static inline void ep_irq_restore(uint32_t mask) {
+    __asm__ volatile("msr primask, %0" ::"r"(mask) : "memory");
+}
+
 static inline void ep_nvic_enable(uint32_t irq) {
     EP_REG(0xE000E100u + 4u * (irq / 32u)) = (uint32_t)1u << (irq % 32u);
 }

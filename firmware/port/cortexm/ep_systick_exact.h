@@ -88,9 +88,11 @@ static inline bool ep_systick_is_emulated(void) {
 
 /* Instructions since the counter started; `approx_ticks` is within 2^23 ticks of the truth. */
 static inline uint64_t ep_systick_instructions(uint64_t approx_ticks) {
-    const ep_systick_time now = ep_systick_now();
+    const uint32_t mask = ep_irq_save();
+    const ep_systick_time now = ep_systick_now(); /* an interrupt would spoil the spacing */
     const uint64_t ticks = ep_extend(approx_ticks, now.ticks, EP_SYSTICK_BITS);
 
+    ep_irq_restore(mask);
     return (ticks * (uint64_t)EP_TICK_N + now.phase) / (uint64_t)EP_TICK_D;
 }
 

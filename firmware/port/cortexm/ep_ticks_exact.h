@@ -2,7 +2,7 @@
 #ifndef EP_TICKS_EXACT_H
 #define EP_TICKS_EXACT_H
 
-#include <stdint.h>
+#include "ep_cortexm.h"
 
 typedef struct {
     uint64_t stolen; /* instructions that earlier readings took */
@@ -19,6 +19,7 @@ static inline uint64_t ep_ticks_without_cost(ep_ticks_account *account, uint64_t
 /* Measures that cost. `read` calls ep_ticks_without_cost(); the call goes through a pointer that
  * the compiler cannot see through, so that it costs what a call from another file costs. */
 static inline void ep_ticks_calibrate(ep_ticks_account *account, uint64_t (*read)(void)) {
+    const uint32_t mask = ep_irq_save(); /* bytes may arrive already */
     uint32_t first;
 
     __asm__ volatile("" : "+r"(read));
@@ -26,6 +27,7 @@ static inline void ep_ticks_calibrate(ep_ticks_account *account, uint64_t (*read
     account->cost = 0u;
     first = (uint32_t)read();
     account->cost = (uint32_t)read() - first;
+    ep_irq_restore(mask);
 }
 
 #endif

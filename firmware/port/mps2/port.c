@@ -28,6 +28,7 @@
 static ep_rx_ring rx;
 static ep_ticks_account account;
 static bool has_dwt;
+static volatile bool rx_paused; /* a byte waits in the UART, and no interrupt will tell */
 
 void ep_port_init(void) {
     ep_port_set_baud(EP_UART_BAUD);
@@ -47,19 +48,19 @@ void ep_port_uart_irq(void) {
         UART_STATE = STATE_RXOVERRUN;
         rx.lost = rx.lost + 1u;
     }
-    if ((UART_STATE & STATE_RXFULL) != 0u && !ep_rx_full(&rx)) {
-        /* When the ring is full the byte stays in the UART, and the emulator holds the sender back.
-         */
+    if (ep_rx_full(&rx)) {
+        rx_paused = true; /* the byte stays in the UART, and the emulator holds the sender back */
+    } else if ((UART_STATE & STATE_RXFULL) != 0u) {
         ep_rx_put(&rx, (uint8_t)UART_DATA);
     }
 }
 
 int ep_port_getc(void) {
-    const bool was_full = ep_rx_full(&rx);
     const int byte = ep_rx_get(&rx);
 
-    if (was_full) {
+    if (rx_paused) {
         ep_irq_disable();
+        rx_paused = false;
         ep_port_uart_irq();
         ep_irq_enable();
     }

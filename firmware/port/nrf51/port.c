@@ -44,7 +44,7 @@
 static ep_rx_ring rx;
 static ep_ticks_account account;
 static bool emulated;
-static bool rx_paused;
+static volatile bool rx_paused;
 static uint64_t cycles;
 
 static void start_timer(uint32_t prescaler) {

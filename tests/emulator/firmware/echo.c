@@ -2,8 +2,8 @@
  * it.
  *
  * Commands, one byte each: 'i' prints port facts; 't' counts a loop of known length 50 times with
- * growing gaps in between; 'e' echoes the next 256 bytes after a pause; 's' sums 65536 bytes; 'r'
- * resets; 'f' faults; 'd' checks .data, .bss and memcpy.
+ * growing gaps in between; 'e' echoes the next 256 bytes after a pause; 's' sums 65536 bytes; 'p' sums 8192 slowly; 'm'
+ * watches the counter while bytes arrive; 'r' resets; 'f' faults; 'd' checks .data, .bss and memcpy.
  */
 #include <string.h>
 
@@ -94,6 +94,29 @@ static void times(void) {
     }
 }
 
+/* Reads the counter while 4096 bytes arrive; says how often it went backwards or jumped by a second.
+ */
+static void monotonic(void) {
+    uint64_t last = ep_port_ticks();
+    const uint64_t second = ep_port_ticks_hz();
+    uint32_t wrong = 0u;
+    uint32_t left = 4096u;
+
+    while (left > 0u) {
+        const uint64_t now = ep_port_ticks();
+
+        if (now < last || now - last > second) {
+            wrong++;
+        }
+        last = now;
+        if (ep_port_getc() >= 0) {
+            left--;
+        }
+    }
+    put_u64(wrong);
+    put("\r\n");
+}
+
 int ep_main(void) {
     uint32_t i;
     uint32_t sum;
@@ -121,6 +144,19 @@ int ep_main(void) {
             }
             put_u64(sum);
             put("\r\n");
+            break;
+        case 'p': /* slower than the bytes come: the buffer is full most of the time */
+            sum = 0u;
+            count_down(3000000u);
+            for (i = 0u; i < 8192u; i++) {
+                count_down(1u + (i & 0xFFFu));
+                sum = sum * 31u + get();
+            }
+            put_u64(sum);
+            put("\r\n");
+            break;
+        case 'm':
+            monotonic();
             break;
         case 'd':
             memcpy(arena, block, sizeof arena);
