@@ -1,0 +1,1 @@
+"""Benchmarks of edgepack itself; `make bench` runs them."""
