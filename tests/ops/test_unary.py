@@ -79,6 +79,21 @@ def test_int8_tables_of_litert(op: str, tmp_path: Path) -> None:
     climb(cases, tmp_path, oracle="litert")
 
 
+def test_int8_sqrt_of_litert(tmp_path: Path) -> None:
+    quants = [
+        ((0.05, -128), (0.03, -128)),
+        ((0.11, -128), (0.013, -100)),
+        ((0.007, -20), (0.004, 5)),
+        ((0.3, -128), (0.03, -128)),
+        ((0.01, -128), (0.01, -128)),
+    ]
+    cases = []
+    for quant in quants:
+        x = np.maximum(every_byte("INT8"), quant[0][1]).astype(np.int8)
+        cases.append(unary_case("SQRT", x, ("INT8", "INT8"), quant))
+    climb(cases, tmp_path, oracle="litert")
+
+
 @pytest.mark.parametrize("dtype", ["INT32", "INT64"])
 def test_neg_of_integers(dtype: str, tmp_path: Path) -> None:
     x = spread(dtype, (2, 9), np.random.default_rng(4))
