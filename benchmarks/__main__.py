@@ -81,7 +81,9 @@ def main() -> int:
     given.out.parent.mkdir(parents=True, exist_ok=True)
     document = {"edgepack": __version__, "samples": given.samples, "results": results}
     given.out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    Console().print(table)
+    console = Console()
+    console.width = max(console.width, 120)
+    console.print(table)
     print(f"written to {given.out}")
     return any("error" in figures for row in results.values() for figures in row.values())
 

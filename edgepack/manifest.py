@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from edgepack.errors import ProjectError
 
 MANIFEST_NAME = "manifest.json"
-MANIFEST_FORMAT = 1
+MANIFEST_FORMAT: Literal[1] = 1
 
 
 class _Record(BaseModel):

@@ -53,6 +53,7 @@ SAME_LEVEL = {
     ("atomic", "errors"): "every module raises the errors of the one tree",
     ("cache", "atomic"): "cached artefacts appear whole or not at all",
     ("bench", "report"): "a run ends in a report",
+    ("flash", "toolchain"): "an image is checked against its target before it is flashed or run",
     ("pipeline", "config"): "the pipeline runs what the configuration says",
     ("cli", "commands"): "the application lists the commands",
     ("__main__", "cli"): "starts it",
