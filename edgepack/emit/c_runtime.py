@@ -7,14 +7,17 @@ from dataclasses import dataclass, field, replace
 from edgepack import __version__
 from edgepack.emit.c_text import c_type, comment, identifier, initializer, literal
 from edgepack.emit.program import GraphProgram, Program
+from edgepack.emit.sharing import SharedParams
 from edgepack.emit.templates import render
 from edgepack.errors import UnsupportedError
 from edgepack.ir import Tensor
+from edgepack.memory.state import StatePlan
 from edgepack.ops.shared.base import NodeView
 from edgepack.ops.shared.fixed_point import INTEGER_RANGE
 from edgepack.ops.shared.kernel import (
     Arg,
     Const,
+    Context,
     FieldValue,
     Input,
     InputArray,
@@ -23,11 +26,27 @@ from edgepack.ops.shared.kernel import (
     Output,
     OutputArray,
     Params,
+    Persistent,
+    PointerArray,
     Scratch,
+    State,
     SubgraphRef,
     flat_args,
 )
 from edgepack.types import Array, DType
+
+# Arguments that differ from call to call of one specialised copy.
+_POINTERS = (
+    Input,
+    Output,
+    State,
+    Persistent,
+    Scratch,
+    Const,
+    SharedParams,
+    SubgraphRef,
+    Context,
+)
 
 
 @dataclass(frozen=True)
@@ -76,6 +95,7 @@ class _Instance:
     signature: tuple[str, ...]  # C parameter declarations
     call_args: tuple[str, ...]
     structs: tuple[tuple[str, str, str], ...]  # ctype, name, initializer
+    locals: tuple[tuple[str, str, str], ...]  # the same, partly read from a table
     pointers: tuple[str, ...]  # declarations of pointer arrays
 
 
@@ -92,11 +112,12 @@ class _Step:
 
 @dataclass(frozen=True)
 class _Run:
-    """The run function of one graph."""
+    """The run function of one graph; `outputs` are the addresses that a subgraph hands back."""
 
     index: int
     name: str
     steps: list[_Step]
+    outputs: list[str]
 
 
 @dataclass
@@ -104,8 +125,10 @@ class _Emission:
     """What accumulates while a program is walked."""
 
     prefix: str
+    state: StatePlan
     arrays: dict[tuple[str, bytes, str, int], _Array] = field(default_factory=dict)
     instances: dict[tuple[object, ...], _Instance] = field(default_factory=dict)
+    tables: dict[str, str] = field(default_factory=dict)
     headers: set[str] = field(default_factory=set)
 
 
@@ -116,11 +139,8 @@ def emit_c_runtime(program: Program, name: str, origin: Origin) -> SourceText:
         name: the model's C name, a checked identifier.
     """
     prefix = f"ep_{identifier(name)}"
-    emission = _Emission(prefix)
-    runs = [
-        _Run(i, comment(g.graph.name), _steps(emission, g, main=i == 0))
-        for i, g in enumerate(program.graphs)
-    ]
+    emission = _Emission(prefix, program.state)
+    runs = [_run(emission, program.graphs[number]) for number in program.order]
     main = program.main
     graph = main.graph
     context = {
@@ -132,14 +152,15 @@ def emit_c_runtime(program: Program, name: str, origin: Origin) -> SourceText:
             "sha256": origin.sha256,
             "options": comment(origin.options),
         },
-        "arena_bytes": main.plan.arena_bytes,
-        "layer_count": len(runs[0].steps),
-        "inputs": [_io(main, i, graph.tensors[t]) for i, t in enumerate(graph.inputs)],
-        "outputs": [_io(main, i, graph.tensors[t]) for i, t in enumerate(graph.outputs)],
-        "state": _state(main),
+        "arena_bytes": program.arena_bytes,
+        "layer_count": len(main.lowered),
+        "inputs": [_io(emission, main, i, graph.tensors[t]) for i, t in enumerate(graph.inputs)],
+        "outputs": [_io(emission, main, i, graph.tensors[t]) for i, t in enumerate(graph.outputs)],
+        "state": program.state.slots,
         "runs": runs,
         "arrays": list(emission.arrays.values()),
         "instances": list(emission.instances.values()),
+        "tables": [(name, text) for text, name in emission.tables.items()],
         "headers": sorted(emission.headers),
     }
     return SourceText(
@@ -150,10 +171,13 @@ def emit_c_runtime(program: Program, name: str, origin: Origin) -> SourceText:
     )
 
 
-def _io(program: GraphProgram, index: int, tensor: Tensor) -> dict[str, object]:
-    if tensor.is_const:
-        raise UnsupportedError(f"output {tensor.name!r} of the model is a constant")
+def _io(
+    emission: _Emission, program: GraphProgram, index: int, tensor: Tensor
+) -> dict[str, object]:
+    if tensor.dtype is DType.RESOURCE:
+        raise UnsupportedError(f"{tensor.name!r}, a resource handle, is an input or output")
     per_tensor = tensor.quant is not None and not tensor.quant.per_channel
+    constant = tensor.data
     return {
         "index": index,
         "name": comment(tensor.name),
@@ -163,41 +187,60 @@ def _io(program: GraphProgram, index: int, tensor: Tensor) -> dict[str, object]:
         "rank": len(tensor.shape),
         "elements": tensor.elements,
         "bytes": tensor.nbytes,
-        "offset": program.plan.tensors[tensor.id],
+        "offset": None if constant is not None else _offset(emission, program, tensor.id),
+        "value": None if constant is None else initializer(constant) if constant.size else "    0",
         "scale": literal(float(tensor.scale)) if per_tensor else None,
         "zero_point": tensor.zero_point if per_tensor else None,
         "limits": INTEGER_RANGE.get(tensor.dtype),
     }
 
 
-def _state(program: GraphProgram) -> list[dict[str, int]]:
-    """State variables, set to their zero point by init (as TFLM does)."""
-    return [
-        {
-            "offset": program.plan.tensors[t.id],
-            "bytes": t.nbytes,
-            "fill": t.zero_point & 0xFF if t.dtype is DType.INT8 else 0,
-        }
-        for t in program.graph.tensors.values()
-        if t.is_variable
+def _offset(emission: _Emission, program: GraphProgram, tensor: int) -> int:
+    """The offset in the arena of a tensor of the entry graph."""
+    state = emission.state.tensors.get((program.number, tensor))
+    return program.plan.tensors[tensor] if state is None else state
+
+
+def _address(emission: _Emission, program: GraphProgram, tensor: int) -> str:
+    """C expression, a pointer to bytes: where a tensor lies that is not a constant."""
+    state = emission.state.tensors.get((program.number, tensor))
+    if state is not None:
+        return f"self->arena + {state}"
+    graph = program.graph
+    if graph.called and tensor in graph.inputs:
+        return f"in[{graph.inputs.index(tensor)}]"
+    return f"a + {program.plan.tensors[tensor]}"
+
+
+def _run(emission: _Emission, program: GraphProgram) -> _Run:
+    graph = program.graph
+    steps = _steps(emission, program, main=program.number == 0)
+    outputs = [
+        _array(emission, len(steps), Const("out", tensor.data.reshape(-1))).name
+        if tensor.data is not None
+        else "NULL"
+        if tensor.dtype is DType.RESOURCE
+        else _address(emission, program, tensor.id)
+        for tensor in (graph.tensors[i] for i in graph.outputs)
+        if program.number
     ]
+    return _Run(program.number, comment(graph.name), steps, outputs)
 
 
 def _steps(emission: _Emission, program: GraphProgram, *, main: bool) -> list[_Step]:
     steps = []
     for position, (view, call) in enumerate(zip(program.views(), program.lowered, strict=True)):
         outputs = tuple(
-            (slot, f"a + {program.plan.tensors[t.id]}", t.nbytes)
+            (slot, _address(emission, program, t.id), t.nbytes)
             for slot, t in enumerate(view.outputs)
+            if main and t.dtype is not DType.RESOURCE
         )
         text = ""
         fallible = False
         if isinstance(call, KernelCall):
             text = _call(emission, program, position, view, call)
             fallible = call.fallible
-        steps.append(
-            _Step(position, text, fallible, comment(view.describe()), outputs if main else ())
-        )
+        steps.append(_Step(position, text, fallible, comment(view.describe()), outputs))
     return steps
 
 
@@ -213,7 +256,7 @@ def _call(
     pointers = [
         _pointer(emission, program, position, view, arg)
         for arg in flat_args(call.args)
-        if isinstance(arg, (Input, Output, Scratch, Const, SubgraphRef))
+        if isinstance(arg, _POINTERS)
     ]
     return f"{instance.name}({', '.join(pointers)})"
 
@@ -223,27 +266,30 @@ def _instance(emission: _Emission, view: NodeView, call: KernelCall) -> _Instanc
     signature: list[str] = []
     call_args: list[str] = []
     structs: list[tuple[str, str, str]] = []
+    locals_: list[tuple[str, str, str]] = []
     arrays: list[str] = []
     for i, arg in enumerate(call.args):
         name = f"p{i}"
         declared = _parameter(view, arg, name)
-        if declared is not None:
+        if isinstance(arg, SharedParams):
+            signature.append(f"const int32_t *{name}")
+            locals_.append((arg.ctype, f"{name}_all", _mixed_struct(arg, name)))
+            call_args.append(f"&{name}_all")
+        elif declared is not None:
             signature.append(declared)
             call_args.append(name)
         elif isinstance(arg, Params):
             structs.append((arg.ctype, name, _struct(arg)))
             call_args.append(f"&{name}")
         elif isinstance(arg, (InputArray, OutputArray)):
-            names = [f"{name}_{n}" for n in range(len(arg.slots))]
-            for element, part in zip(flat_args((arg,)), names, strict=True):
-                signature.append(_parameter(view, element, part) or "")
-            pointed = signature[-1].removesuffix(names[-1])
-            arrays.append(f"{pointed}const {name}[] = {{{', '.join(names)}}}")
+            call_args.append(_pointer_array(view, arg, name, signature, arrays))
+        elif isinstance(arg, PointerArray):
+            arrays.append(f"const void *{name}[{max(arg.count, 1)}]")
             call_args.append(name)
         else:
             assert isinstance(arg, Null)
             call_args.append(f"({arg.ctype} *)NULL")
-    key = (call.function, tuple(signature), tuple(call_args), tuple(structs))
+    key = (call.function, tuple(signature), tuple(call_args), tuple(structs), tuple(locals_))
     if key not in emission.instances:
         emission.instances[key] = _Instance(
             f"{emission.prefix}_k{len(emission.instances)}",
@@ -252,9 +298,30 @@ def _instance(emission: _Emission, view: NodeView, call: KernelCall) -> _Instanc
             tuple(signature),
             tuple(call_args),
             tuple(structs),
+            tuple(locals_),
             tuple(arrays),
         )
     return emission.instances[key]
+
+
+def _pointer_array(
+    view: NodeView,
+    arg: InputArray | OutputArray,
+    name: str,
+    signature: list[str],
+    arrays: list[str],
+) -> str:
+    """The argument for an array of pointers, declared in `arrays` from new parameters."""
+    names = [f"{name}_{n}" for n in range(len(arg.slots))]
+    for element, part in zip(flat_args((arg,)), names, strict=True):
+        signature.append(_parameter(view, element, part) or "")
+    pointed = "const void *" if isinstance(arg, InputArray) else "void *"
+    if not names:
+        return f"({pointed}const *)NULL"
+    if arg.typed:
+        pointed = signature[-1].removesuffix(names[-1])
+    arrays.append(f"{pointed}const {name}[] = {{{', '.join(names)}}}")
+    return name
 
 
 def _parameter(view: NodeView, arg: Arg, name: str) -> str | None:
@@ -263,8 +330,13 @@ def _parameter(view: NodeView, arg: Arg, name: str) -> str | None:
             return f"const {view.input(slot).dtype.c} *{name}"
         case Output(slot):
             return f"{view.output(slot).dtype.c} *{name}"
-        case Scratch(ctype):
+        case State(slot):
+            dtype = view.input(slot).dtype
+            return f"{'void' if dtype is DType.RESOURCE else dtype.c} *{name}"
+        case Scratch(ctype) | Persistent(ctype):
             return f"{ctype} *{name}"
+        case Context():
+            return f"void *{name}"
         case Const():
             return f"const {c_type(arg.data)} *{name}"
         case SubgraphRef():
@@ -276,25 +348,49 @@ def _parameter(view: NodeView, arg: Arg, name: str) -> str | None:
 def _pointer(
     emission: _Emission, program: GraphProgram, position: int, view: NodeView, arg: Arg
 ) -> str:
-    plan = program.plan
     match arg:
         case Input(slot):
             tensor = view.input(slot)
             if tensor.data is not None:
                 const = Const(f"in{slot}", tensor.data.reshape(-1))
                 return _array(emission, position, const).name
-            return f"(const {tensor.dtype.c} *)(const void *)(a + {plan.tensors[tensor.id]})"
+            return _typed(f"const {tensor.dtype.c}", _place(emission, program, tensor))
         case Output(slot):
             tensor = view.output(slot)
-            return f"({tensor.dtype.c} *)(void *)(a + {plan.tensors[tensor.id]})"
+            return _typed(tensor.dtype.c, _place(emission, program, tensor))
+        case State(slot):
+            tensor = view.input(slot)
+            address = _address(emission, program, tensor.id)
+            ctype = "void" if tensor.dtype is DType.RESOURCE else tensor.dtype.c
+            return _typed(ctype, address)
+        case Persistent(ctype):
+            return _typed(ctype, f"self->arena + {emission.state.calls[program.number, position]}")
         case Scratch(ctype):
-            return f"({ctype} *)(void *)(a + {plan.scratch[position]})"
+            return _typed(ctype, f"a + {program.plan.scratch[position]}")
+        case Context():
+            return "self"
         case Const():
             return _array(emission, position, arg).name
+        case SharedParams():
+            return _table(emission, arg)
         case SubgraphRef(index):
             return f"{emission.prefix}_run{index}"
         case _:
             raise AssertionError(arg)
+
+
+def _place(emission: _Emission, program: GraphProgram, tensor: Tensor) -> str:
+    """The address of what a call reads or writes; a resource handle has no bytes."""
+    if tensor.dtype is DType.RESOURCE:
+        return "NULL"
+    return _address(emission, program, tensor.id)
+
+
+def _typed(ctype: str, address: str) -> str:
+    if address == "NULL":
+        return "NULL"
+    inner = "const void" if ctype.startswith("const ") else "void"
+    return f"({ctype} *)({inner} *)({address})" if ctype != inner else f"({inner} *)({address})"
 
 
 def _array(emission: _Emission, position: int, const: Const) -> _Array:
@@ -314,6 +410,12 @@ def _array(emission: _Emission, position: int, const: Const) -> _Array:
     return emission.arrays[key]
 
 
+def _table(emission: _Emission, params: SharedParams) -> str:
+    """The name of the table with one layer's varying parameters."""
+    text = ", ".join(literal(v) for v in params.table())
+    return emission.tables.setdefault(text, f"{emission.prefix}_p{len(emission.tables)}")
+
+
 def _unique(emission: _Emission, array: _Array, key: tuple[str, bytes, str, int]) -> _Array:
     taken = {a.name for k, a in emission.arrays.items() if k != key}
     name, n = array.name, 2
@@ -325,6 +427,19 @@ def _unique(emission: _Emission, array: _Array, key: tuple[str, bytes, str, int]
 def _struct(params: Params) -> str:
     """Designated initializers; a dotted name reaches into a nested struct."""
     return ", ".join(f".{name} = {_field(value)}" for name, value in params.fields)
+
+
+def _mixed_struct(params: SharedParams, table: str) -> str:
+    """Initializers that are constants where all layers agree and read the table elsewhere."""
+    at = {name: f"{table}[{i}]" for i, name in enumerate(params.varying)}
+    return ", ".join(
+        f".{name} = {_from_table(value, at[name]) if name in at else _field(value)}"
+        for name, value in params.fields
+    )
+
+
+def _from_table(value: FieldValue, expression: str) -> str:
+    return f"{expression} != 0" if isinstance(value, bool) else expression
 
 
 def _field(value: FieldValue) -> str:

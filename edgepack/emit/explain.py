@@ -10,6 +10,7 @@ from edgepack.manifest import LayerInfo, TensorInfo
 from edgepack.ops.shared.base import NodeView
 from edgepack.ops.shared.kernel import KernelCall, Lowered
 from edgepack.ops.table import OPS
+from edgepack.types import DType
 
 
 def explain(program: Program) -> dict[str, Any]:
@@ -19,6 +20,9 @@ def explain(program: Program) -> dict[str, Any]:
         "optimize": program.isa.optimize,
         "features": sorted(program.isa.features),
         "graphs": [_graph(g) for g in program.graphs],
+        "state": [
+            {"name": s.name, "offset": s.offset, "size": s.size} for s in program.state.slots
+        ],
     }
 
 
@@ -63,7 +67,7 @@ def layer_infos(program: Program) -> tuple[LayerInfo, ...]:
         LayerInfo(
             index=i,
             op=view.node.op,
-            name=view.output().name,
+            name=view.outputs[0].name if view.outputs else f"{view.node.op}_{i}",
             kernel=kernel_name(call),
             macs=OPS[view.node.op].macs(view),
             weight_bytes=const_bytes(call, "weights"),
@@ -81,7 +85,8 @@ def kernel_name(call: Lowered) -> str:
 
 
 def _outputs(view: NodeView) -> tuple[TensorInfo, ...]:
-    return tuple(tensor_info(t) for t in view.outputs)
+    """What the layer hook reports."""
+    return tuple(tensor_info(t) for t in view.outputs if t.dtype is not DType.RESOURCE)
 
 
 def tensor_info(tensor: Tensor) -> TensorInfo:

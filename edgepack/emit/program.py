@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edgepack.emit.sharing import share_code
 from edgepack.ir import Graph, Module
 from edgepack.memory.aliases import has_joins, resolve_aliases
 from edgepack.memory.check import check_plan
 from edgepack.memory.plan import MemoryPlan, plan_memory
+from edgepack.memory.state import StatePlan, plan_state
 from edgepack.ops.shared.base import NodeView
+from edgepack.ops.shared.control import ControlOp, call_order, callees
 from edgepack.ops.shared.kernel import Const, Isa, KernelCall, Lowered
 from edgepack.ops.table import OPS
 from edgepack.passes.flows import DEFAULT_FLOW, Pass, run_flow
@@ -17,8 +21,9 @@ from edgepack.types import DType
 
 @dataclass(frozen=True)
 class GraphProgram:
-    """One graph with one lowered entry per node and its memory plan."""
+    """One graph with one lowered entry per node and its memory plan; `number` in the module."""
 
+    number: int
     graph: Graph
     lowered: tuple[Lowered, ...]
     plan: MemoryPlan
@@ -29,12 +34,17 @@ class GraphProgram:
 
 @dataclass(frozen=True)
 class Program:
-    """A module ready to be emitted; graphs[i] is subgraph i, `source` what was loaded."""
+    """A module ready to be emitted; graphs[i] is subgraph i, `source` what was loaded.
+
+    `order` lists the subgraphs so that each comes after those that it runs.
+    """
 
     source: Module
     module: Module
     isa: Isa
     graphs: tuple[GraphProgram, ...]
+    order: tuple[int, ...]
+    state: StatePlan
 
     @property
     def main(self) -> GraphProgram:
@@ -42,7 +52,7 @@ class Program:
 
     @property
     def arena_bytes(self) -> int:
-        return self.main.plan.arena_bytes
+        return self.state.arena_bytes
 
     @property
     def macs(self) -> int:
@@ -62,12 +72,20 @@ def build_program(module: Module, isa: Isa, flow: tuple[Pass, ...] = DEFAULT_FLO
         ModelError: an inconsistent model.
     """
     rewritten = run_flow(module, flow)
-    graphs = tuple(_graph_program(g, isa) for g in rewritten.graphs)
-    return Program(module, rewritten, isa, graphs)
+    order = call_order(rewritten)
+    planned: dict[int, GraphProgram] = {}
+    for number in order:
+        planned[number] = _graph_program(rewritten.graphs[number], number, isa, planned)
+    lowered = {number: program.lowered for number, program in sorted(planned.items())}
+    state = plan_state(rewritten, lowered, planned[0].plan.arena_bytes)
+    graphs = tuple(planned[number] for number in range(len(rewritten.graphs)))
+    return Program(module, rewritten, isa, graphs, order, state)
 
 
-def _graph_program(graph: Graph, isa: Isa) -> GraphProgram:
-    wished = tuple(OPS[n.op].lower(NodeView.of(graph, n), isa) for n in graph.nodes)
+def _graph_program(
+    graph: Graph, number: int, isa: Isa, planned: Mapping[int, GraphProgram]
+) -> GraphProgram:
+    wished = tuple(_lower(NodeView.of(graph, node), isa, planned) for node in graph.nodes)
     lowered = resolve_aliases(graph, wished)
     plan = plan_memory(graph, lowered)
     if has_joins(graph, lowered):
@@ -76,7 +94,15 @@ def _graph_program(graph: Graph, isa: Isa) -> GraphProgram:
         if other.arena_bytes < plan.arena_bytes:
             lowered, plan = copied, other
     check_plan(graph, lowered, plan)
-    return GraphProgram(graph, lowered, plan)
+    views = tuple(NodeView.of(graph, node) for node in graph.nodes)
+    return GraphProgram(number, graph, share_code(views, lowered, isa.optimize), plan)
+
+
+def _lower(view: NodeView, isa: Isa, planned: Mapping[int, GraphProgram]) -> Lowered:
+    op = OPS[view.node.op]
+    if isinstance(op, ControlOp):
+        return op.lower_calls(view, max(planned[i].plan.arena_bytes for i in callees(view.node)))
+    return op.lower(view, isa)
 
 
 def parameters(module: Module) -> int:

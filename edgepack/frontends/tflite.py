@@ -125,7 +125,7 @@ class _Reader:
         )
         inputs = self._ids(where, sub.inputs, len(tensors), optional=False)
         outputs = self._ids(where, sub.outputs, len(tensors), optional=False)
-        if not outputs:
+        if not outputs and number == 0:
             raise self._bad(f"{where} has no output")
         graph_name = _text(sub.name) or ("main" if number == 0 else f"subgraph_{number}")
         computed = {*inputs, *(i for node in nodes for i in node.outputs)}
@@ -133,7 +133,7 @@ class _Reader:
             if i not in computed and not (tensor.elements or tensor.is_variable):
                 # a constant without elements has no bytes to tell it from an activation
                 tensors[i] = replace(tensor, data=np.zeros(tensor.shape, tensor.dtype.numpy))
-        graph = Graph(graph_name, tensors, nodes, inputs, outputs)
+        graph = Graph(graph_name, tensors, nodes, inputs, outputs, called=number > 0)
         return graph.evolve()  # drops the tensors that nothing mentions
 
     def _ids(self, where: str, raw: Any, count: int, *, optional: bool) -> tuple[int, ...]:

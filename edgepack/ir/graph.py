@@ -12,13 +12,17 @@ from edgepack.ir.tensor import Tensor
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes in execution order over tensors; inputs and outputs are tensor ids."""
+    """Nodes in execution order over tensors; inputs and outputs are tensor ids.
+
+    `called`: other graphs run it; its inputs lie in their memory and may only be read.
+    """
 
     name: str
     tensors: Mapping[int, Tensor]
     nodes: tuple[Node, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    called: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))

@@ -88,10 +88,13 @@ class _Sharing:
 
     def accept(self, node: Node, call: Alias) -> str | None:
         """Share memory as `call` asks; why not, if that is impossible (nothing changes then)."""
+        if not call.placements:
+            return None
         for place in call.placements:
             for tensor in (place.tensor, place.within):
                 if tensor not in self.groups:
-                    return f"{self.graph.tensors[tensor].name!r} is a constant"
+                    name = self.graph.tensors[tensor].name
+                    return f"{name!r} is a constant, state, or lies with the caller"
         groups = dict(self.groups)
         for place in call.placements:
             problem = _join(groups, place.tensor, place.within, place.offset)
@@ -126,8 +129,6 @@ class _Sharing:
         for tensor, offset in group.items():
             if (offset - lowest) % max(TENSOR_ALIGNMENT, tensors[tensor].dtype.itemsize):
                 return f"{tensors[tensor].name!r} would not be aligned"
-            if tensors[tensor].is_variable and len(group) > 1:
-                return f"{tensors[tensor].name!r} is a state variable"
         members = sorted(group.items(), key=lambda item: (item[1], item[0]))
         for i, (a, at_a) in enumerate(members):
             for b, at_b in members[i + 1 :]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from edgepack.errors import ModelError
 from edgepack.ir import Graph
 from edgepack.ops.shared.kernel import Alias, KernelCall, Lowered, OverlapMode
+from edgepack.types import DType
 
 
 @dataclass(frozen=True)
@@ -107,20 +108,28 @@ def collect_buffers(graph: Graph, lowered: Sequence[Lowered]) -> BufferSet:
     return BufferSet(tuple(buffers), _sharing(graph, lowered, buffers, where), where)
 
 
-def _in_arena(graph: Graph, tensor: int) -> bool:
-    return not graph.tensors[tensor].is_const
+def in_arena(graph: Graph, tensor: int) -> bool:
+    """Whether a tensor lies among the activations of its graph.
+
+    Constants, state and resource handles do not, nor do the inputs of a subgraph, which lie where
+    its caller has them.
+    """
+    value = graph.tensors[tensor]
+    if value.is_const or value.is_variable or value.dtype is DType.RESOURCE:
+        return False
+    return not (graph.called and tensor in graph.inputs)
 
 
 def _merge(graph: Graph, lowered: Sequence[Lowered]) -> dict[int, tuple[int, int]]:
     """Tensor id -> (representative tensor, offset from it) after applying every Alias."""
-    location = {i: (i, 0) for i in graph.tensors if _in_arena(graph, i)}
+    location = {i: (i, 0) for i in graph.tensors if in_arena(graph, i)}
     members = {i: [i] for i in location}
     for node, call in zip(graph.nodes, lowered, strict=True):
         if not isinstance(call, Alias):
             continue
         for place in call.placements:
             if place.tensor not in location or place.within not in location:
-                raise ModelError(f"op {node.index} {node.op}: a constant cannot share memory")
+                raise ModelError(f"op {node.index} {node.op}: it shares what is not in the arena")
             root, base = location[place.within]
             old_root, old_base = location[place.tensor]
             delta = base + place.offset - old_base
@@ -135,21 +144,22 @@ def _merge(graph: Graph, lowered: Sequence[Lowered]) -> dict[int, tuple[int, int
 
 
 def lifetimes(graph: Graph) -> dict[int, tuple[int, int]]:
-    """Tensor id -> first and last node position at which it must hold its value."""
+    """Tensor id -> first and last node position at which it must hold its value.
+
+    Only of tensors that lie in the graph's arena.
+    """
     end = len(graph.nodes)
-    lives = dict.fromkeys(graph.inputs, (-1, -1))
+    lives = {tensor: (-1, -1) for tensor in graph.inputs if in_arena(graph, tensor)}
     for position, node in enumerate(graph.nodes):
         for tensor in node.outputs:
-            lives[tensor] = (position, position)
+            if in_arena(graph, tensor):
+                lives[tensor] = (position, position)
         for tensor in node.inputs:
             if tensor in lives:
                 lives[tensor] = (lives[tensor][0], position)
     for tensor in graph.outputs:
         if tensor in lives:
             lives[tensor] = (lives[tensor][0], end)
-    for tensor, value in graph.tensors.items():
-        if value.is_variable:
-            lives[tensor] = (-1, end)
     return lives
 
 

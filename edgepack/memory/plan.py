@@ -40,7 +40,7 @@ class MemoryPlan:
 
 
 def plan_memory(graph: Graph, lowered: Sequence[Lowered]) -> MemoryPlan:
-    """Choose the arena offset of every activation, state variable and scratch buffer."""
+    """Choose the arena offset of every activation and scratch buffer (state: state.py)."""
     found = collect_buffers(graph, lowered)
     placer = _Placer(found)
     offsets = placer.search()

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from edgepack.errors import ModelError, UnsupportedError
 from edgepack.ir import Graph, Module
 from edgepack.ops.shared.base import NodeView, unsupported
+from edgepack.ops.shared.control import ControlOp, call_order, callees
+from edgepack.ops.shared.resources import resolve_resources
 from edgepack.ops.table import OPS
 
 
@@ -25,6 +27,18 @@ def verify_ops(module: Module) -> None:
     for graph in module.graphs:
         for node in graph.nodes:
             _verify_shapes(NodeView.of(graph, node))
+    _verify_calls(module)
+    resolve_resources(module)
+
+
+def _verify_calls(module: Module) -> None:
+    """Check every node that runs subgraphs against them, and that none calls itself."""
+    for number in call_order(module):
+        graph = module.graphs[number]
+        for node in graph.nodes:
+            op = OPS[node.op]
+            if isinstance(op, ControlOp):
+                op.check_call(NodeView.of(graph, node), [module.graphs[i] for i in callees(node)])
 
 
 def unsupported_nodes(module: Module) -> Iterator[UnsupportedError]:

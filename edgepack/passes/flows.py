@@ -9,6 +9,7 @@ from edgepack.ir.verify import verify
 from edgepack.ops.verify import verify_ops
 from edgepack.passes.drop_constant_channels import drop_constant_channels
 from edgepack.passes.fold_constants import fold_constants
+from edgepack.passes.prepare_calls import prepare_calls
 from edgepack.passes.remove_dead import remove_dead
 
 Pass = Callable[[Module], Module]
@@ -27,6 +28,7 @@ def run_flow(module: Module, flow: tuple[Pass, ...] = DEFAULT_FLOW) -> Module:
         UnsupportedError: the model has ops or types without a kernel.
         ModelError: the model, or what a pass made of it, breaks the IR's specification.
     """
+    module = prepare_calls(module)
     if flow[:1] != (fold_constants,):
         verify_ops(module)
     for rewrite in flow:

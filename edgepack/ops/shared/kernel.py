@@ -29,16 +29,40 @@ class Output:
 
 @dataclass(frozen=True)
 class InputArray:
-    """Array of pointers to the input tensors `slots`, which have one dtype: `const T *const *`."""
+    """Array of pointers to the input tensors `slots`, which have one dtype: `const T *const *`.
+
+    With `typed` off they may differ, and the array is `const void *const *`.
+    """
 
     slots: tuple[int, ...]
+    typed: bool = True
 
 
 @dataclass(frozen=True)
 class OutputArray:
-    """Array of pointers to the output tensors `slots`, which have one dtype: `T *const *`."""
+    """Array of pointers to the output tensors `slots`, which have one dtype: `T *const *`.
+
+    With `typed` off they may differ, and the array is `void *const *`.
+    """
 
     slots: tuple[int, ...]
+    typed: bool = True
+
+
+@dataclass(frozen=True)
+class State:
+    """Writable pointer to the state behind input `slot`: `T *` to the variable tensor itself, or
+    `void *` to the variable that a resource handle names.
+    """
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class Persistent:
+    """Pointer to the call's own state (KernelCall.persistent_bytes of it), as `ctype *`."""
+
+    ctype: str
 
 
 @dataclass(frozen=True)
@@ -74,29 +98,61 @@ class Null:
 
 @dataclass(frozen=True)
 class Params:
-    """Pointer to a `static const` struct of compile-time constants; fields in declaration order."""
+    """Pointer to a `static const` struct of compile-time constants; fields in declaration order.
+
+    Args:
+        structural: the fields that decide which code a kernel needs. Layers that are equal in them
+            may share one copy of the code (emit/sharing.py); none: the code is never shared.
+    """
 
     ctype: str
     fields: tuple[tuple[str, FieldValue], ...]
+    structural: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class SubgraphRef:
-    """The function of subgraph `index`, `ep_status (*)(ep_context *, uint8_t *arena)`."""
+    """The function of subgraph `index`: `ep_subgraph` of firmware/kernels/ep_control.h."""
 
     index: int
 
 
-Arg = Input | Output | InputArray | OutputArray | Scratch | Const | Null | Params | SubgraphRef
+@dataclass(frozen=True)
+class Context:
+    """The model's own struct as `void *`, which every `ep_subgraph` takes first."""
+
+
+@dataclass(frozen=True)
+class PointerArray:
+    """Array of `count` pointers on the stack, `const void **`, for the callee to fill in."""
+
+    count: int
+
+
+Arg = (
+    Input
+    | Output
+    | InputArray
+    | OutputArray
+    | State
+    | Persistent
+    | Scratch
+    | Const
+    | Null
+    | Params
+    | SubgraphRef
+    | Context
+    | PointerArray
+)
 
 
 def flat_args(args: Sequence[Arg]) -> Iterator[Arg]:
     """The arguments with every array of pointers replaced by its elements."""
     for arg in args:
         match arg:
-            case InputArray(slots):
+            case InputArray(slots, _):
                 yield from map(Input, slots)
-            case OutputArray(slots):
+            case OutputArray(slots, _):
                 yield from map(Output, slots)
             case _:
                 yield arg
@@ -131,6 +187,7 @@ class KernelCall:
         function: C function, declared in firmware/kernels/`header`.
         args: arguments in order.
         scratch_bytes: bytes of scratch memory the call needs, aligned to 8.
+        persistent_bytes: bytes that survive from call to call, zeroed by init, aligned to 4.
         overlaps: which inputs the outputs may overwrite while the kernel runs.
         macs: multiply-accumulates that the kernel executes.
         fallible: the function returns ep_status (others return void).
@@ -141,6 +198,7 @@ class KernelCall:
     header: str
     args: tuple[Arg, ...]
     scratch_bytes: int = 0
+    persistent_bytes: int = 0
     overlaps: tuple[Overlap, ...] = ()
     macs: int = 0
     fallible: bool = False
@@ -160,6 +218,7 @@ class Placement:
 class Alias:
     """A node that needs no code: its tensors share memory. Tensor ids, not slots.
 
+    Without placements it is a node that does nothing at run time (VAR_HANDLE).
     A placed tensor equals the bytes of the other at its offset. Where the graph does not allow that
     (memory/aliases.py: constants, alignment, bytes that are still needed), `fallback` copies.
     """
