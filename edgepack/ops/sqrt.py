@@ -23,6 +23,7 @@ class Sqrt(Unary):
         source, out = view.input(0), view.output()
         if out.dtype is DType.FLOAT32:
             return in_double(np.sqrt)(x)
-        real = np.maximum(x.astype(np.int64) - source.zero_point, 0) * np.float64(source.scale)
-        steps = (in_double(np.sqrt)(real) / np.float32(out.scale)).astype(np.int64)
-        return np.asarray((steps + out.zero_point).clip(*INTEGER_RANGE[out.dtype]))
+        # float32 throughout: where the root is a whole number of steps, its rounding decides
+        above = np.maximum(x.astype(np.int64) - source.zero_point, 0).astype(np.float32)
+        steps = np.sqrt(np.float32(source.scale) * above) / np.float32(out.scale)
+        return np.asarray((steps.astype(np.int64) + out.zero_point).clip(*INTEGER_RANGE[out.dtype]))
