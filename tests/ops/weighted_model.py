@@ -25,6 +25,7 @@ class Weighted:
         bias: INT32, INT64 or FLOAT32, or None for no bias input.
         real_multiplier: input scale * weight scale / output scale.
         bias_reach: largest magnitude of the bias in units of the accumulator.
+        narrow: int8 weights without -128, as TFLite's quantizer makes them.
     """
 
     op: str
@@ -41,6 +42,7 @@ class Weighted:
     zero_points: tuple[int, int] = (-3, 5)
     real_multiplier: float = 0.002
     bias_reach: int = 2000
+    narrow: bool = False
     label: str = ""
     extra_inputs: Sequence[tuple[Array, str]] = ()
 
@@ -67,7 +69,8 @@ class Weighted:
         if self.weight_type == "FLOAT32":
             return rng.normal(0, 1, self.w).astype(np.float32)
         reach = 8 if self.weight_type == "INT4" else 128
-        return rng.integers(-reach, reach, self.w).astype(np.int8)
+        low = 1 - reach if self.narrow else -reach
+        return rng.integers(low, reach, self.w).astype(np.int8)
 
     def _weight_scales(self, rng: np.random.Generator) -> list[float] | float | None:
         if self.weight_type == "FLOAT32":

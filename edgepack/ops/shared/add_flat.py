@@ -48,6 +48,7 @@ def lower_add_flat(
             ("act_min", low),
             ("act_max", high),
         ),
+        structural=("act_min", "act_max"),
     )
     return KernelCall(
         "ep_add_s8_flat",

@@ -62,6 +62,21 @@ def lower_conv_dsp(
             ("relu", low == out.zero_point),
             ("reverse", reverse),
         ),
+        structural=(
+            "batches",
+            "kernel_h",
+            "kernel_w",
+            "stride_h",
+            "stride_w",
+            "dilation_h",
+            "dilation_w",
+            "pad_top",
+            "pad_left",
+            "act_min",
+            "act_max",
+            "relu",
+            "reverse",
+        ),
     )
     return KernelCall(
         "ep_conv2d_s8_dsp",

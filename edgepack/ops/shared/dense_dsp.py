@@ -51,6 +51,7 @@ def lower_dense_dsp(
             ("per_channel", per_channel),
             ("narrow_bias", narrow),
         ),
+        structural=("batches", "act_min", "act_max", "per_channel", "narrow_bias"),
     )
     stream = _stream(filters, start, multipliers if per_channel else None, narrow=narrow)
     return KernelCall(

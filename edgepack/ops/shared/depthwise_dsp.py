@@ -74,6 +74,16 @@ def lower_depthwise_dsp(
             ("act_max", high),
             ("relu", low == out.zero_point),
         ),
+        structural=(
+            "batches",
+            "kernel_h",
+            "kernel_w",
+            "stride_h",
+            "stride_w",
+            "act_min",
+            "act_max",
+            "relu",
+        ),
     )
     in_place = g["batches"] == 1 and out.nbytes <= x.nbytes
     return KernelCall(
