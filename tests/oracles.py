@@ -22,6 +22,7 @@ __all__ = [
     "InterpreterRefusal",
     "litert_all_tensors",
     "run_litert",
+    "run_litert_sequence",
     "run_tflm",
     "run_tflm_sequence",
     "tflm_all_tensors",
@@ -50,8 +51,21 @@ def run_tflm(model: bytes, inputs: Sequence[Array]) -> list[Array]:
 
 def run_tflm_sequence(model: bytes, steps: Sequence[Sequence[Array]]) -> list[list[Array]]:
     """Outputs of each of several invocations in a row, for models that carry state."""
-    stacked = [np.stack(column) for column in zip(*steps, strict=True)]
-    outputs = TflmModel(_child("tflm"), model).run(stacked).outputs
+    return _sequence(TflmModel(_child("tflm"), model), steps)
+
+
+def run_litert_sequence(
+    model: bytes, steps: Sequence[Sequence[Array]], kernels: Kernels = "reference"
+) -> list[list[Array]]:
+    """The same from LiteRT."""
+    loaded = LoadedModel(_child("litert"), model, _litert(kernels, preserve=False))
+    return _sequence(loaded, steps)
+
+
+def _sequence(loaded: LoadedModel, steps: Sequence[Sequence[Array]]) -> list[list[Array]]:
+    if not steps[0]:  # a model without inputs
+        return [[o[0] for o in loaded.run([]).outputs] for _ in steps]
+    outputs = loaded.run([np.stack(column) for column in zip(*steps, strict=True)]).outputs
     return [[o[i] for o in outputs] for i in range(len(steps))]
 
 

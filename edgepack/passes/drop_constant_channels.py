@@ -80,12 +80,12 @@ def _groups(graph: Graph) -> list[_Group]:
 
 
 def _ties(graph: Graph, node: Node) -> bool:
+    if node.op != "RESHAPE" and node.op not in _TIED:
+        return False
     source, target = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
     if source.dtype is not DType.INT8 or source.shape[-1:] != target.shape[-1:]:
         return False
-    if node.op == "RESHAPE":
-        return source.elements == source.shape[-1]
-    return node.op in _TIED
+    return node.op in _TIED or source.elements == source.shape[-1]
 
 
 def _group(graph: Graph, tensors: frozenset[int]) -> _Group | None:

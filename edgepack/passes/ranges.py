@@ -42,7 +42,9 @@ def channel_ranges(graph: Graph) -> dict[int, ChannelRange]:
             found[tensor.id] = _whole(tensor)
     for node in graph.nodes:
         view = NodeView.of(graph, node)
-        if view.node.outputs[0] in found and view.node.inputs[0] in found:
+        if not node.inputs or not node.outputs:
+            continue
+        if node.outputs[0] in found and node.inputs[0] in found:
             result = _through(view, found[view.node.inputs[0]])
             if result is not None:
                 found[view.node.outputs[0]] = result

@@ -13,11 +13,12 @@ from typing import Literal
 
 import numpy as np
 
+from edgepack.bench.model_facts import model_facts
 from edgepack.frontends.tflite import load_tflite
-from edgepack.ops.evaluate import evaluate
+from edgepack.ops.evaluate import evaluate, initial_state
 from edgepack.types import Array
 from tests.c_batch import Case, run_c
-from tests.oracles import run_litert, run_tflm
+from tests.oracles import run_litert, run_litert_sequence, run_tflm, run_tflm_sequence
 
 
 @dataclass(frozen=True)
@@ -54,17 +55,30 @@ def climb(
     compiled = run_c(cases, work)
     for case, outputs in zip(cases, compiled, strict=True):
         module = load_tflite(case.model, name=case.id)
+        state = initial_state(module)
+        theirs = _oracle_outputs(case, oracle)
         for number, (sample, got) in enumerate(zip(case.samples, outputs, strict=True)):
-            values = evaluate(module, sample)
+            values = evaluate(module, sample, state)
             expected = [
                 values[i] if i in values else _const(module.main.tensors[i].data)
                 for i in module.main.outputs
             ]
             where = f"{case.id}, sample {number}"
-            if oracle != "none":
-                theirs = (run_tflm if oracle == "tflm" else run_litert)(case.model, sample)
-                _compare(f"{where}: numpy against {oracle}", expected, theirs, tolerance)
+            if theirs:
+                _compare(f"{where}: numpy against {oracle}", expected, theirs[number], tolerance)
             _compare(f"{where}: generated C against numpy", got, expected, tolerance)
+
+
+def _oracle_outputs(case: Case, oracle: Oracle) -> list[list[Array]]:
+    """What the oracle computes for every sample, in a row where the model carries state."""
+    if oracle == "none":
+        return []
+    if model_facts(case.model).stateful:
+        return (run_tflm_sequence if oracle == "tflm" else run_litert_sequence)(
+            case.model, case.samples
+        )
+    run = run_tflm if oracle == "tflm" else run_litert
+    return [run(case.model, sample) for sample in case.samples]
 
 
 def _const(data: Array | None) -> Array:
