@@ -12,6 +12,32 @@ from tests.tflite_builder import ModelBuilder, spec
 
 QUANTIZED = ("INT8", "INT16", "UINT8")
 
+SHAPES: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
+    ((1, 4, 4, 3), (1, 4, 4, 3)),
+    ((1, 4, 4, 3), (3,)),
+    ((1,), (1, 2, 2, 5)),
+    ((2, 1, 3), (1, 4, 1)),
+    ((1, 1, 1, 1), (1, 1, 1, 1)),
+    ((), (2, 3)),
+    ((2, 3, 1, 2, 5), (1, 3, 4, 1, 5)),
+    ((2, 1, 3, 1, 2, 1), (1, 2, 1, 3, 1, 2)),
+]
+ACTIVATIONS = ["NONE", "RELU", "RELU6", "RELU_N1_TO_1"]
+# scale and zero point of both operands and the output
+QUANTS = {
+    "INT8": [
+        ((0.05, -3), (0.11, 7), (0.13, 4)),
+        ((0.05, -128), (0.04, 127), (0.031, -128)),
+        ((0.3, 127), (0.3, -128), (0.007, 127)),
+        ((0.0009, 0), (0.8, 20), (0.5, -60)),
+    ],
+    "INT16": [
+        ((0.0005, 0), (0.0011, 0), (0.0013, 0)),
+        ((0.0005, 0), (0.0005, 0), (0.0001, 0)),
+        ((0.003, 0), (0.00002, 0), (0.002, 0)),
+    ],
+}
+
 
 def spread(dtype: str, shape: tuple[int, ...], rng: np.random.Generator, sigma: float = 4) -> Array:
     """Random values of a TFLite type, the ends of its range among them."""
@@ -84,3 +110,26 @@ def binary_case(
     return Case(
         f"{op} {dtypes} {shapes} {quant} {options} const {constant}", model.build(), [sample]
     )
+
+
+def broadcast_cases(op: str, dtype: str, *, fused: bool, one_scale: bool = False) -> list[Case]:
+    """Operands of every pair of SHAPES, with fused activations, and constants in both places."""
+    rng = np.random.default_rng(13)
+    cases = []
+    quants = QUANTS.get(dtype, [None])
+    for number, (a, b) in enumerate(SHAPES):
+        for activation in ACTIVATIONS if fused and number < 1 else ["NONE"]:
+            quant = quants[number % len(quants)]
+            if quant is not None and one_scale:
+                quant = (quant[0],) * 3
+            operands = [spread(dtype, shape, rng) for shape in (a, b)]
+            options = {"fused_activation_function": activation} if fused else None
+            cases.append(binary_case(op, operands, (dtype,) * 3, quant, options))
+    for constant in (0, 1):
+        quant = quants[0]
+        if quant is not None and one_scale:
+            quant = (quant[0],) * 3
+        operands = [spread(dtype, shape, rng) for shape in ((1, 3, 5), (5,))]
+        operands = operands[::-1] if constant == 0 else operands
+        cases.append(binary_case(op, operands, (dtype,) * 3, quant, None, constant))
+    return cases
