@@ -47,7 +47,7 @@ def share_code(
     groups: dict[tuple[object, ...], list[int]] = {}
     for position, call in enumerate(lowered):
         key = _group_key(call)
-        if key is not None and cost[position] < limit:
+        if key is not None and (cost[position] < limit or _cheap(call, optimize)):
             groups.setdefault(key, []).append(position)
     result = list(lowered)
     for positions in groups.values():
@@ -63,6 +63,10 @@ def _cost(view: NodeView, call: Lowered) -> float:
     if not isinstance(call, KernelCall):
         return 0.0
     return call.macs + _OUTPUT_COST * sum(t.elements for t in view.outputs)
+
+
+def _cheap(call: Lowered, optimize: str) -> bool:
+    return isinstance(call, KernelCall) and call.cheap_to_share and optimize != "speed"
 
 
 def _params(call: KernelCall) -> Params:

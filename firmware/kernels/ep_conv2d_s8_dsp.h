@@ -20,9 +20,11 @@ typedef struct {
     int32_t stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
     int32_t runs, run;     /* bytes that lie together: kernel_w * in_c, or in_c if dilated */
     int32_t k_pairs;       /* words of one column, inputs padded to a multiple of 4 */
+    int32_t tail;          /* positions after the last four: 0 none, 1 one by one, 2 or 3 a block */
     int32_t fill;          /* the input's zero point */
     int32_t output_offset; /* the output's zero point */
     int32_t act_min, act_max;
+    bool eights;  /* unroll by eight pairs of inputs; k_pairs is a multiple of 8 */
     bool relu;    /* results below the zero point are clamped */
     bool reverse; /* 1x1 only: from the last position to the first, so that a larger output can
                      overwrite its input */
@@ -121,7 +123,7 @@ EP_INLINE void ep_conv2d_block(const ep_conv2d_s8_dsp_params *p, const uint32_t 
     for (int32_t f = 0; f < c; f += 2, to += 2) {
         const int32_t a = (int32_t)stream[0], b = (int32_t)stream[1];
         ep_sums s = {a, a, a, a, b, b, b, b};
-        stream = ep_dot_2x4(&s, stream + 2, columns, p->k_pairs);
+        stream = ep_dot_2x4(&s, stream + 2, columns, p->k_pairs, p->eights);
         const int32_t m0 = (int32_t)stream[0], m1 = (int32_t)stream[1];
         const int32_t r0 = (int32_t)(stream[2] & 0xFFFFu), r1 = (int32_t)(stream[2] >> 16);
         const int32_t round0 = ep_conv2d_round(p, r0), round1 = ep_conv2d_round(p, r1);
@@ -169,7 +171,7 @@ EP_INLINE void ep_conv2d_one(const ep_conv2d_s8_dsp_params *p, const uint32_t *c
 EP_INLINE void ep_conv2d_s8_dsp(const ep_conv2d_s8_dsp_params *p, const int8_t *in,
                                 const uint32_t *stream, int8_t *out, uint32_t *columns) {
     const int32_t positions = p->out_h * p->out_w;
-    if (positions % 4 > 1) { /* the last block computes four positions and keeps fewer */
+    if (p->tail > 1) { /* the last block computes four positions and keeps fewer */
         for (int32_t i = 0; i < 4 * p->k_pairs; ++i) {
             columns[i] = 0;
         }
@@ -185,7 +187,7 @@ EP_INLINE void ep_conv2d_s8_dsp(const ep_conv2d_s8_dsp_params *p, const int8_t *
         int32_t oy = 0, ox = 0;
         for (int32_t n = 0; n < positions; n += 4) {
             const int32_t at = p->reverse ? (positions - 1) / 4 * 4 - n : n;
-            const int32_t live = positions % 4 == 0 ? 4 : ep_min32(4, positions - at);
+            const int32_t live = p->tail == 0 ? 4 : ep_min32(4, positions - at);
             for (int32_t i = 0; i < live; ++i) {
                 if (pointwise) {
                     ep_column_run(p, in + (at + i) * p->in_c, columns + i, 0);
@@ -198,12 +200,14 @@ EP_INLINE void ep_conv2d_s8_dsp(const ep_conv2d_s8_dsp_params *p, const int8_t *
                 }
             }
             int8_t *const to = out + at * p->out_c;
-            if (positions % 4 == 0 || live == 4) {
+            if (p->tail == 0 || live == 4) {
                 ep_conv2d_block(p, columns, stream, to, 4);
-            } else if (positions % 4 == 1) {
-                ep_conv2d_one(p, columns, stream, to);
+            } else if (p->tail > 1) {
+                ep_conv2d_block(p, columns, stream, to, p->tail);
             } else {
-                ep_conv2d_block(p, columns, stream, to, positions % 4);
+                for (int32_t i = 0; i < live; ++i) {
+                    ep_conv2d_one(p, columns + i, stream, to + i * p->out_c);
+                }
             }
         }
         in += p->in_h * p->in_w * p->in_c;

@@ -53,13 +53,14 @@ EP_INLINE int32_t ep_second_doubled(int32_t a, int32_t s) {
                      : [end] "m"(end)                                                           \
                      : "cc", "memory")
 
-/* Adds the products of `pairs` pairs of inputs, an even number. Returns the weights that follow. */
+/* Adds the products of `pairs` pairs of inputs, an even number; by eight pairs a turn where `eights`
+ * (pairs is a multiple of 8), else by four. Returns the weights that follow. */
 EP_INLINE const uint32_t *ep_dot_2x4(ep_sums *sums, const uint32_t *w, const uint32_t *x,
-                                     int32_t pairs) {
+                                     int32_t pairs, bool eights) {
     int32_t a0 = sums->a0, a1 = sums->a1, a2 = sums->a2, a3 = sums->a3;
     int32_t s0 = sums->s0, s1 = sums->s1, s2 = sums->s2, s3 = sums->s3;
     uint32_t t0, t1, x0, x1;
-    if (pairs % 8 == 0 && pairs >= 8) {
+    if (eights) {
         const uint32_t *const end = x + pairs * 4;
         EP_DOT_ASM("1:\n\t" EP_DOT_STEPS_4 EP_DOT_STEPS_4 EP_DOT_UNTIL_END);
     } else {
@@ -78,7 +79,8 @@ EP_INLINE const uint32_t *ep_dot_2x4(ep_sums *sums, const uint32_t *w, const uin
 #else
 
 EP_INLINE const uint32_t *ep_dot_2x4(ep_sums *sums, const uint32_t *w, const uint32_t *x,
-                                     int32_t pairs) {
+                                     int32_t pairs, bool eights) {
+    (void)eights;
     for (int32_t pair = 0; pair < pairs; ++pair, ++w, x += 4) {
         const uint32_t first = ep_sxtb16(*w);
         sums->a0 = ep_smlad(x[0], first, sums->a0);

@@ -55,5 +55,6 @@ def lower_add_flat(
         "ep_add_s8_flat.h",
         (params, Input(first), Input(1 - first), Output(0)),
         overlaps=elementwise_overlaps(view),
+        cheap_to_share=True,
         reason="equal shapes; the operand with the larger scale only shifts",
     )

@@ -21,6 +21,8 @@ from edgepack.ops.shared.streaming import streaming_lead
 from edgepack.types import Array, DType
 
 POSITIONS = 4  # output positions that one pass over the weights serves
+_FEW_POSITIONS = 64  # up to here the last block is more than 3 % of the work
+_LONG_COLUMN = 64  # words from which the inner loop outweighs all that depends on parameters
 _MAX_SHIFT = 22  # keeps zero point << shift inside 31 bits
 
 
@@ -55,10 +57,12 @@ def lower_conv_dsp(
             ("runs", runs),
             ("run", run),
             ("k_pairs", k_pairs),
+            ("tail", _tail(fields)),
             ("fill", x.zero_point),
             ("output_offset", out.zero_point),
             ("act_min", low),
             ("act_max", high),
+            ("eights", k_pairs % 8 == 0),
             ("relu", low == out.zero_point),
             ("reverse", reverse),
         ),
@@ -74,8 +78,9 @@ def lower_conv_dsp(
             "pad_left",
             "act_min",
             "act_max",
+            "tail",
+            "eights",
             "relu",
-            "reverse",
         ),
     )
     return KernelCall(
@@ -91,6 +96,7 @@ def lower_conv_dsp(
         scratch_bytes=4 * POSITIONS * k_pairs,
         overlaps=_overlaps(fields, x.nbytes, reverse=reverse),
         macs=macs,
+        cheap_to_share=k_pairs >= _LONG_COLUMN,
         reason="SMLAD, two filters by four positions, weights packed in load order",
     )
 
@@ -190,6 +196,16 @@ def _stream(
         (less_1[:, :1] | less_1[:, 1:] << 16).astype(np.uint32),
     ]
     return np.concatenate(parts, axis=1).reshape(-1)
+
+
+def _tail(g: dict[str, int]) -> int:
+    """How the positions after the last four are computed.
+
+    A block computes four and keeps fewer: worth a second copy of the code only in small outputs.
+    """
+    positions = g["out_h"] * g["out_w"]
+    rest = positions % POSITIONS
+    return rest if rest < 2 or positions < _FEW_POSITIONS else 1
 
 
 def _pointwise(g: dict[str, int]) -> bool:

@@ -59,6 +59,7 @@ def lower_dense_dsp(
         "ep_fully_connected_s8_dsp.h",
         (params, Input(0), Const("stream", stream), Output(0)),
         macs=macs,
+        cheap_to_share=True,
         reason="SMLAD, four filters at a time, two sharing each word",
     )
 

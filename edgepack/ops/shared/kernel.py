@@ -192,6 +192,8 @@ class KernelCall:
         macs: multiply-accumulates that the kernel executes.
         fallible: the function returns ep_status (others return void).
         reason: why this kernel was chosen, for `--explain`.
+        cheap_to_share: reading the parameters at run time costs this call next to nothing, so that
+            its code is shared with other layers even where it is hot.
     """
 
     function: str
@@ -203,6 +205,7 @@ class KernelCall:
     macs: int = 0
     fallible: bool = False
     reason: str = ""
+    cheap_to_share: bool = False
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,24 @@ def input_scale(scale: float, largest_power: int) -> InputScale:
     return InputScale(int(factor), shift)
 
 
+def logistic_q15(scaled: Array) -> _I64:
+    """Sigmoid of values in units of 1 / 12288, as int16 in Q0.15: TFLite's table, linear between."""
+    size, table = np.abs(scaled), sigmoid_table().astype(np.int64)
+    at = np.minimum(size >> 9, 254)
+    between = (table[at] << 9) + (size & 0x1FF) * (table[at + 1] - table[at])
+    y = np.where(size >> 9 >= 255, 0x7FFF << 10, between)
+    return np.asarray(np.where(scaled >= 0, y + (1 << 9), (1 << 25) - y + (1 << 9) - 1) >> 10)
+
+
+def tanh_q15(scaled: Array) -> _I64:
+    """The same for tanh, which is 2 * sigmoid(2 * x) - 1."""
+    size, table = np.abs(scaled), sigmoid_table().astype(np.int64)
+    at = np.minimum(size >> 8, 254)
+    between = (table[at] << 8) + (size & 0xFF) * (table[at + 1] - table[at])
+    y = np.where(size >> 8 >= 255, 0xFFFF << 8, between)
+    return np.asarray((np.where(scaled >= 0, y - (1 << 23), (1 << 23) - y - 1) + (1 << 7)) >> 8)
+
+
 class SigmoidOp(Unary):
     """Base of LOGISTIC and TANH."""
 
