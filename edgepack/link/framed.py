@@ -35,12 +35,14 @@ class LinkTiming:
     Attributes:
         hello: until a device that may be starting has introduced itself.
         reply: for the answer to a small request, before it is sent again.
+        settle: of quiet after which a damaged reply is taken to have ended.
         inference: for one inference, before the device is given up as hung.
         attempts: how often one request is sent.
     """
 
     hello: float = 10.0
     reply: float = 1.0
+    settle: float = 0.15
     inference: float = 60.0
     attempts: int = 12
 
@@ -119,7 +121,7 @@ class FramedClient:
         """The reply to a request; None when it must be sent again."""
         deadline = time.monotonic() + timeout
         while (left := deadline - time.monotonic()) > 0:
-            reply = self.stream.next(left)
+            reply = self.stream.next(left, self.timing.settle)
             if reply is None:
                 return None
             if reply.kind is Reply.NAK:

@@ -17,7 +17,7 @@ from enum import IntEnum
 PROTOCOL_VERSION = 1
 START = 0xA5
 END = 0x00
-DATA_CHUNK = 1024  # most data bytes of one DATA or RESULT frame
+DATA_CHUNK = 256  # most data bytes of one DATA or RESULT frame: little is lost with each
 MAX_PAYLOAD = 4096  # a longer reply is no reply: INFO of a model with 500 tensors still fits
 
 _SEQUENCE = struct.Struct("<BH")
@@ -172,6 +172,11 @@ class ReplyScanner:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+
+    @property
+    def pending(self) -> bool:
+        """Whether a reply may have begun."""
+        return bool(self._buffer)
 
     def feed(self, data: bytes) -> tuple[list[ReplyFrame], bytes]:
         """Take more of the stream.

@@ -14,8 +14,8 @@ _INFO = struct.Struct("<BBBBBHIIIIQ16s")
 _NAK = struct.Struct("<BI")
 _LAYER = struct.Struct("<HBIIQ")
 _DATA = struct.Struct("<BI")
-_RESULT = struct.Struct("<BHIQI")
-_TIMES = struct.Struct("<HQQQ")
+_RESULT = struct.Struct("<BBHIQI")
+_TIMES = struct.Struct("<BHQQQ")
 _MEMORY = struct.Struct("<6I")
 
 # ep_status of firmware/runtime/ep_runtime.h
@@ -88,9 +88,13 @@ class DataRecord:
 
 @dataclass(frozen=True)
 class ResultRecord:
-    """The end of an inference; `data` is the first piece of `total` output bytes."""
+    """The end of an inference; `data` is the first piece of `total` output bytes.
+
+    `disturbed`: a byte arrived while it ran, so that an interrupt is among the ticks.
+    """
 
     status: int
+    disturbed: bool
     layer_frames: int
     input_crc: int
     ticks: int
@@ -102,6 +106,7 @@ class ResultRecord:
 class TimesRecord:
     """Ticks of `count` more inferences whose outputs are of no interest."""
 
+    disturbed: bool
     count: int
     least: int
     most: int
@@ -215,18 +220,19 @@ def parse_result(frame: ReplyFrame) -> ResultRecord:
     """Read a RESULT reply."""
     if len(frame.payload) < _RESULT.size:
         _reject(frame)
-    status, frames, crc, ticks, total = _RESULT.unpack_from(frame.payload)
+    status, flags, frames, crc, ticks, total = _RESULT.unpack_from(frame.payload)
     data = frame.payload[_RESULT.size :]
     if len(data) > total:
         _reject(frame)
-    return ResultRecord(status, frames, crc, ticks, total, data)
+    return ResultRecord(status, flags != 0, frames, crc, ticks, total, data)
 
 
 def parse_times(frame: ReplyFrame) -> TimesRecord:
     """Read a TIMES reply."""
     if len(frame.payload) != _TIMES.size:
         _reject(frame)
-    return TimesRecord(*_TIMES.unpack(frame.payload))
+    flags, count, least, most, total = _TIMES.unpack(frame.payload)
+    return TimesRecord(flags != 0, count, least, most, total)
 
 
 def parse_memory(frame: ReplyFrame) -> MemoryPeaks:

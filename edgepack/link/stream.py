@@ -27,26 +27,36 @@ class ReplyStream:
         self._ready: list[ReplyFrame] = []
         self._partial = ""
         self._lines: list[str] = []
-        self._noise = 0
+        self._damaged = False  # since the last reply, bytes came that are not one
         self.in_session = False  # from the first INFO on, a banner means that the device restarted
         self.received = 0  # bytes, for link efficiency
 
-    def next(self, timeout: float) -> ReplyFrame | None:
+    def next(self, timeout: float, settle: float | None = None) -> ReplyFrame | None:
         """The next reply, or None when none came within `timeout` seconds.
+
+        Args:
+            settle: seconds of quiet after bytes that are no reply, which end the wait early: the
+                device has spoken, but what it said was damaged.
 
         Raises:
             DeviceLostError: the device restarted or reported a CPU fault, or the port is gone.
         """
-        deadline = time.monotonic() + timeout
+        limit = deadline = time.monotonic() + timeout
+        if self._damaged and settle is not None:
+            deadline = min(limit, time.monotonic() + settle)
         while not self._ready:
             left = deadline - time.monotonic()
             if left <= 0:
+                self._damaged = False
                 self._take_text(self._scanner.give_up())
                 return None
             data = self._link.read(left)
+            if data and settle is not None:
+                deadline = min(limit, time.monotonic() + settle)
             self.received += len(data)
             replies, text = self._scanner.feed(data)
             self._ready += replies
+            self._damaged = self._scanner.pending or bool(text) or (self._damaged and not replies)
             self._take_text(text)
         return self._ready.pop(0)
 

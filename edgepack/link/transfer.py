@@ -33,6 +33,7 @@ from edgepack.link.messages import (
     parse_times,
 )
 
+_MOST_CHUNK = 1024  # input bytes of one frame
 _LEAST_CHUNK = 64
 _FIRST_POLL = 10.0  # seconds without a word after START, before an inference's duration is known
 _POLL_FACTOR = 5.0  # later: so many times the longest inference seen
@@ -82,15 +83,14 @@ class Outcome:
 class _Progress:
     """What has come back of one inference so far."""
 
+    dumped: dict[int, bytes]
     result: ResultRecord | None = None
     holding: bool = False  # what was sent last only uploads, and is answered by ACK
     started: bool = False
+    confirmed: int = 0  # input bytes that the device has said to hold
     outputs: dict[int, bytes] = field(default_factory=dict)
     layers: list[LayerRecord] = field(default_factory=list)
-    dumped: dict[int, bytes] = field(default_factory=dict)
     times: TimesRecord | None = None
-    # A byte was sent while the inference may have been running: its interrupt would be counted.
-    disturbed: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Transfer:
         self._output_total = output_total
         self._stateful = stateful
         self._longest = 0.0
-        self._chunk = DATA_CHUNK
+        self._chunk = _MOST_CHUNK
 
     def infer(self, data: bytes, wanted: Wanted | None = None) -> Outcome:
         """Send an input and run it.
@@ -136,9 +136,10 @@ class Transfer:
             DeviceError: the model failed.
         """
         wanted = wanted or Wanted()
+        dumped: dict[int, bytes] = {}  # pieces survive a repetition: the layer's CRC confirms them
         for _ in range(self._client.timing.attempts):
             try:
-                return self._once(data, wanted)
+                return self._once(data, wanted, dumped)
             except _AgainError as again:
                 if self._stateful:
                     raise DeviceError(
@@ -148,18 +149,18 @@ class Transfer:
                     ) from again
         raise self._client.silent("complete and undisturbed result")
 
-    def _once(self, data: bytes, wanted: Wanted) -> Outcome:
+    def _once(self, data: bytes, wanted: Wanted, dumped: dict[int, bytes]) -> Outcome:
         sequence = self._client.next_sequence()
         self._client.stream.drop()
-        progress = _Progress()
+        progress = _Progress(dumped)
         sample = _Sample(data, sequence, zlib.crc32(data), wanted)
         self._send(sample, 0, hold=False)
         began = time.monotonic()
         self._await_result(sample, progress)
-        if progress.disturbed:
-            raise _AgainError
         self._longest = max(self._longest, time.monotonic() - began)
         assert progress.result is not None
+        if progress.result.disturbed:
+            raise _AgainError
         if progress.result.status != 0:
             raise self._failed(progress.result.status)
         if progress.result.total != self._output_total:
@@ -190,38 +191,42 @@ class Transfer:
 
         The first attempt is one burst that ends in the order to run. Whatever goes wrong with it is
         put right by bursts that end in HOLD, which never start a run; when ACK says that the input
-        is complete, the order to run goes out alone. So a run is only ever overlapped by our own
-        bytes when the device was quiet for so long that it had to be asked.
+        is complete, the order to run goes out alone. So a run is only overlapped by our own bytes,
+        which would be counted, when the device was quiet for so long that it had to be asked; its
+        result then says so.
         """
         timing = self._client.timing
         start_wait = self._client.send_seconds(len(sample.data)) + timing.reply
         heard = time.monotonic()
-        sends = 0
+        futile = 0  # sends since the device last confirmed more of the input
         while progress.result is None:
             wait = self._poll_after() if progress.started else start_wait
-            reply = self._client.stream.next(wait)
+            reply = self._client.stream.next(wait, timing.settle)
             if reply is None:
                 if time.monotonic() - heard > timing.inference and progress.started:
                     raise self._hung()
-                progress.disturbed = progress.disturbed or not progress.holding
                 offset: int | None = len(sample.data)  # no data: asks how things stand
                 hold = True
             else:
                 heard = time.monotonic()
                 offset, hold = self._take(reply, sample, progress)
-            if offset is not None:
-                sends += 1
-                if sends > timing.attempts * 2:
-                    raise self._client.silent("result")
-                progress.holding = hold
-                self._send(sample, offset, hold=hold)
+            if offset is None:
+                continue
+            futile += 1
+            if reply is not None and offset > progress.confirmed:
+                progress.confirmed = offset
+                futile = 0
+            if futile > timing.attempts:
+                raise self._client.silent("result")
+            progress.holding = hold
+            self._send(sample, offset, hold=hold)
 
     def _poll_after(self) -> float:
         """Seconds of quiet after START: long enough not to disturb an inference that is counted."""
         limit = self._client.timing.inference
         if self._longest == 0.0:
-            return min(_FIRST_POLL, limit)
-        return min(max(1.0, _POLL_FACTOR * self._longest), limit)
+            return min(_FIRST_POLL, limit / 3)
+        return min(max(1.0, _POLL_FACTOR * self._longest), limit / 3)
 
     def _take(
         self, reply: ReplyFrame, sample: _Sample, progress: _Progress
@@ -238,9 +243,7 @@ class Transfer:
         if reply.kind is Reply.START:
             progress.started = True
             progress.layers.clear()
-            progress.dumped.clear()
         elif reply.kind is Reply.ACK and progress.holding:
-            progress.disturbed = False  # the input is whole, so nothing has run
             progress.started = False
             return len(sample.data), False
         elif reply.kind is Reply.LAYER:
@@ -292,7 +295,7 @@ class Transfer:
             gap = self._gap(progress)
             if gap is None:
                 break
-            reply = self._client.stream.next(timing.reply)
+            reply = self._client.stream.next(timing.reply, timing.settle)
             if reply is None:
                 if wanted.repeat:
                     raise _AgainError  # the outputs are being overwritten
@@ -308,6 +311,8 @@ class Transfer:
                 if reply is None:
                     raise self._hung() if time.monotonic() > deadline else _AgainError
                 self._take(reply, sample, progress)
+            if progress.times.disturbed:
+                raise _AgainError
 
     def _gap(self, progress: _Progress) -> tuple[int, int] | None:
         """The first output bytes that are missing: offset and length."""

@@ -24,7 +24,8 @@ static struct {
     uint8_t phase;         /* ep_link_phase */
     bool storing;          /* the frame's data goes to the input */
     bool greeted;
-    bool raised; /* the baud rate differs from the one at start */
+    bool disturbed; /* a byte came while the last inference ran */
+    bool raised;    /* the baud rate differs from the one at start */
 } ep_link;
 
 /* Where the layer hook keeps its place; it lives on the stack during one inference. */
@@ -168,8 +169,9 @@ static void ep_reply_outputs(uint32_t offset, uint32_t length) {
 static void ep_reply_result(void) {
     uint32_t total = ep_run.result ? ep_output_total() : 0u;
     uint32_t chunk = ep_chunk(total);
-    ep_frame_begin(EP_REP_RESULT, ep_link.sequence, 19u + chunk);
+    ep_frame_begin(EP_REP_RESULT, ep_link.sequence, 20u + chunk);
     ep_frame_put_u8((uint8_t)ep_run.status);
+    ep_frame_put_u8(ep_link.disturbed);
     ep_frame_put_u16(ep_link.layer_frames);
     ep_frame_put_u32(ep_link.result_crc);
     ep_frame_put_u64(ep_run.ticks);
@@ -239,7 +241,8 @@ static void ep_run_again(uint32_t repeat) {
         sum += ep_run.ticks;
     }
     ep_run.result = false;
-    ep_frame_begin(EP_REP_TIMES, ep_link.sequence, 26u);
+    ep_frame_begin(EP_REP_TIMES, ep_link.sequence, 27u);
+    ep_frame_put_u8(ep_run.pending >= 0);
     ep_frame_put_u16((uint16_t)repeat);
     ep_frame_put_u64(least);
     ep_frame_put_u64(most);
@@ -283,6 +286,7 @@ static void ep_serve_infer(const uint8_t *header) {
     } else {
         ep_run_once();
     }
+    ep_link.disturbed = ep_run.pending >= 0;
     ep_reply_result();
     if (repeat > 0u) {
         ep_run_again(repeat);
@@ -414,6 +418,10 @@ void ep_link_quiet(uint64_t now) {
         ep_link.raised = false;
         ep_port_set_baud(EP_BENCH_BAUD);
     }
+}
+
+bool ep_link_greeted(void) {
+    return ep_link.greeted;
 }
 
 void ep_link_forget(void) {

@@ -7,7 +7,9 @@
 #include <stdint.h>
 
 /* The baud rate at start, which ports set in ep_port_init. */
-#ifndef EP_BENCH_BAUD
+#if defined(EP_UART_BAUD)
+#define EP_BENCH_BAUD EP_UART_BAUD
+#elif !defined(EP_BENCH_BAUD)
 #define EP_BENCH_BAUD 115200u
 #endif
 
@@ -23,6 +25,8 @@ bool ep_link_waits(void);
 /* The line has been quiet for EP_QUIET: gives up an unfinished frame, asks for a damaged one again,
  * and falls back to EP_BENCH_BAUD when nobody spoke at the raised rate. `now`: ep_port_ticks(). */
 void ep_link_quiet(uint64_t now);
+/* A host has said HELLO: text other than a greeting is the rest of a damaged frame. */
+bool ep_link_greeted(void);
 /* The text protocol is in use: frames other than HELLO are refused until the next HELLO. */
 void ep_link_forget(void);
 

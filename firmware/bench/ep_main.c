@@ -16,8 +16,10 @@ static void ep_take_text(uint8_t *length, uint8_t byte) {
     if (byte == (uint8_t)'%') {
         ep_line[*length] = '\0';
         *length = 0u;
-        ep_link_forget();
-        ep_text_run(ep_line);
+        if (!ep_link_greeted() || ep_text_is_greeting(ep_line)) {
+            ep_link_forget();
+            ep_text_run(ep_line);
+        }
     } else if (byte >= 0x20u && byte < 0x7Fu && *length < EP_TEXT_MAX &&
                (*length > 0u || byte != (uint8_t)' ')) {
         ep_line[(*length)++] = (char)byte;
@@ -33,7 +35,7 @@ int ep_main(void) {
     ep_run_init(true);
     ep_text_banner();
     for (;;) {
-        int byte = ep_port_getc();
+        int byte = ep_run_getc();
         if (byte < 0) {
             uint64_t now = ep_port_ticks();
             if (!quiet) {
@@ -41,6 +43,7 @@ int ep_main(void) {
                 quiet_since = now;
             } else if (now - quiet_since > ep_port_ticks_hz() / EP_QUIET_DIVISOR) {
                 framed = false;
+                length = ep_link_greeted() ? 0u : length; /* what was left of a damaged frame */
                 ep_link_quiet(now);
                 quiet = false;
             }

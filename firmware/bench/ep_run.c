@@ -20,6 +20,7 @@ void ep_run_init(bool paint) {
     }
     ep_run.verified = 0u;
     ep_run.result = false;
+    ep_run.pending = -1;
     ep_run.ticks = 0u;
     ep_run.status = ep_model->init();
 }
@@ -117,7 +118,16 @@ void ep_run_once(void) {
     ep_run.verified = 0u;
     ep_port_flush(); /* a transmit interrupt inside the interval would be counted */
     ep_run.ticks = ep_timed(ep_model->invoke);
+    if (ep_run.pending < 0) { /* its interrupt was counted: the reply says so */
+        ep_run.pending = (int16_t)ep_port_getc();
+    }
     ep_run.result = ep_run.status == EP_OK;
+}
+
+int ep_run_getc(void) {
+    int byte = ep_run.pending;
+    ep_run.pending = -1;
+    return byte >= 0 ? byte : ep_port_getc();
 }
 
 static ep_status ep_nothing(void) {

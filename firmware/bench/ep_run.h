@@ -12,6 +12,7 @@ typedef struct {
     uint64_t ticks;    /* of the last inference, the counter's own overhead included */
     uint32_t verified; /* input bytes from offset 0 that are known to be right */
     ep_status status;  /* of the last inference, or of the initialisation before the first */
+    int16_t pending;   /* a byte that came during the last inference, or -1 */
     bool result;       /* the output tensors hold the result of a whole, verified input */
 } ep_run_state;
 
@@ -35,6 +36,8 @@ void ep_output_read(uint32_t offset, uint32_t length, void (*sink)(const void *,
 
 /* One inference between two readings of the counter. It uses up the input: the arena is shared. */
 void ep_run_once(void);
+/* The next received byte, or -1: the one kept during an inference first. */
+int ep_run_getc(void);
 /* Ticks that an empty call takes between two readings of the counter: to be subtracted. */
 uint32_t ep_run_overhead(void);
 

@@ -337,7 +337,8 @@ static void ep_infer(char *rest) {
     }
 }
 
-static void ep_help(void) {
+static void ep_help(char *rest) {
+    (void)rest;
     ep_say(EP_TEXT_PROFILE "\r\n\r\n"
                            "name, timestamp, profile, help\r\n"
                            "db load N, db HH.., db print [N] [offset]\r\n"
@@ -354,13 +355,15 @@ void ep_text_banner(void) {
     ep_ready();
 }
 
-static void ep_profile(void) {
+static void ep_profile(char *rest) {
+    (void)rest;
     ep_say("m-profile-[" EP_TEXT_PROFILE "]\r\nm-model-[");
     ep_say(ep_model->task);
     ep_say(ep_end);
 }
 
-static void ep_extension(void) {
+static void ep_extension(char *rest) {
+    (void)rest;
     ep_say("m-ep-[");
     ep_say_decimal(EP_PROTOCOL_VERSION, 1u);
     ep_say(",");
@@ -368,31 +371,59 @@ static void ep_extension(void) {
     ep_say(ep_end);
 }
 
+static void ep_name(char *rest) {
+    (void)rest;
+    ep_say("m-name-dut-[edgepack]\r\n");
+}
+
+static void ep_stamp(char *rest) {
+    (void)rest;
+    ep_timestamp();
+}
+
+static void ep_show(char *rest) {
+    (void)rest;
+    ep_results();
+}
+
+typedef struct {
+    const char *word;
+    void (*run)(char *rest);
+} ep_command;
+
+/* The first EP_GREETINGS are the commands by which a text host introduces itself. */
+#define EP_GREETINGS 4u
+static const ep_command ep_commands[] = {
+    {"name", ep_name}, {"profile", ep_profile}, {"timestamp", ep_stamp}, {"help", ep_help},
+    {"db", ep_db},     {"infer", ep_infer},     {"results", ep_show},    {"ep", ep_extension},
+};
+
+static const ep_command *ep_find(const char *word, size_t count) {
+    size_t i;
+    for (i = 0u; i < count; i++) {
+        if (strcmp(word, ep_commands[i].word) == 0) {
+            return &ep_commands[i];
+        }
+    }
+    return NULL;
+}
+
+bool ep_text_is_greeting(const char *line) {
+    return ep_find(line, EP_GREETINGS) != NULL;
+}
+
 void ep_text_run(char *line) {
     char *rest = line;
     const char *word = ep_word(&rest);
-    if (word == NULL) {
-        /* an empty command is answered: hosts send one to see whether somebody listens */
-    } else if (strcmp(word, "name") == 0) {
-        ep_say("m-name-dut-[edgepack]\r\n");
-    } else if (strcmp(word, "timestamp") == 0) {
-        ep_timestamp();
-    } else if (strcmp(word, "profile") == 0) {
-        ep_profile();
-    } else if (strcmp(word, "help") == 0) {
-        ep_help();
-    } else if (strcmp(word, "db") == 0) {
-        ep_db(rest);
-    } else if (strcmp(word, "infer") == 0) {
-        ep_infer(rest);
-    } else if (strcmp(word, "results") == 0) {
-        ep_results();
-    } else if (strcmp(word, "ep") == 0) {
-        ep_extension();
-    } else {
-        ep_say("e-[Unknown command: ");
-        ep_say(word);
-        ep_say(ep_end);
+    if (word != NULL) { /* an empty command is answered: it asks whether somebody listens */
+        const ep_command *entry = ep_find(word, sizeof ep_commands / sizeof ep_commands[0]);
+        if (entry != NULL) {
+            entry->run(rest);
+        } else {
+            ep_say("e-[Unknown command: ");
+            ep_say(word);
+            ep_say(ep_end);
+        }
     }
     ep_ready();
 }

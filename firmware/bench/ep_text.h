@@ -2,12 +2,14 @@
 #ifndef EP_TEXT_H
 #define EP_TEXT_H
 
-#include <stdint.h>
+#include <stdbool.h>
 
 #define EP_TEXT_MAX 80u
 
 /* What the device says when it is up. */
 void ep_text_banner(void);
+/* Whether the line is a command by which a text host introduces itself. */
+bool ep_text_is_greeting(const char *line);
 /* Runs one command; `line` ends in a NUL and is changed while it is parsed. */
 void ep_text_run(char *line);
 

@@ -56,6 +56,6 @@
 #define EP_DATA_OUTPUT 0u /* source of a DATA frame: the model's outputs, concatenated */
 #define EP_DATA_LAYER 1u  /* the layer that the last LAYER frame named */
 /* Most data bytes of one DATA or RESULT frame. */
-#define EP_DATA_CHUNK 1024u
+#define EP_DATA_CHUNK 256u
 
 #endif
