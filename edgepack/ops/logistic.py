@@ -7,7 +7,7 @@ import numpy as np
 from edgepack.ops.shared.base import NodeView
 from edgepack.ops.shared.float_math import in_double
 from edgepack.ops.shared.gemmlowp import logistic
-from edgepack.ops.shared.sigmoid import SigmoidOp, input_scale, sigmoid_table
+from edgepack.ops.shared.sigmoid import SigmoidOp, input_scale, logistic_q15
 from edgepack.types import Array, DType
 
 
@@ -27,8 +27,4 @@ class Logistic(SigmoidOp):
         if out.dtype is DType.INT8:
             return self.apply_int8(view, x, logistic)
         scaled = input_scale(view.input(0).scale, self.largest_power).apply(x)
-        size, table = np.abs(scaled), sigmoid_table().astype(np.int64)
-        at = np.minimum(size >> 9, 254)
-        between = (table[at] << 9) + (size & 0x1FF) * (table[at + 1] - table[at])
-        y = np.where(size >> 9 >= 255, 0x7FFF << 10, between)
-        return np.where(scaled >= 0, y + (1 << 9), (1 << 25) - y + (1 << 9) - 1) >> 10
+        return logistic_q15(scaled)

@@ -97,10 +97,12 @@ from edgepack.ops.squeeze import Squeeze
 from edgepack.ops.strided_slice import StridedSlice
 from edgepack.ops.sub import Sub
 from edgepack.ops.sum import Sum
+from edgepack.ops.svdf import Svdf
 from edgepack.ops.tanh import Tanh
 from edgepack.ops.tile import Tile
 from edgepack.ops.transpose import Transpose
 from edgepack.ops.transpose_conv import TransposeConv
+from edgepack.ops.unidirectional_sequence_lstm import UnidirectionalSequenceLstm
 from edgepack.ops.unpack import Unpack
 from edgepack.ops.var_handle import VarHandle
 from edgepack.ops.while_ import While
@@ -203,10 +205,12 @@ OPS: dict[str, Op] = {
         StridedSlice(),
         Sub(),
         Sum(),
+        Svdf(),
         Tanh(),
         Tile(),
         Transpose(),
         TransposeConv(),
+        UnidirectionalSequenceLstm(),
         Unpack(),
         VarHandle(),
         While(),

@@ -7,7 +7,7 @@ import numpy as np
 from edgepack.ops.shared.base import NodeView
 from edgepack.ops.shared.float_math import in_double
 from edgepack.ops.shared.gemmlowp import tanh
-from edgepack.ops.shared.sigmoid import SigmoidOp, input_scale, sigmoid_table
+from edgepack.ops.shared.sigmoid import SigmoidOp, input_scale, tanh_q15
 from edgepack.types import Array, DType
 
 
@@ -27,8 +27,4 @@ class Tanh(SigmoidOp):
         if out.dtype is DType.INT8:
             return self.apply_int8(view, x, tanh)
         scaled = input_scale(view.input(0).scale, self.largest_power).apply(x)
-        size, table = np.abs(scaled), sigmoid_table().astype(np.int64)
-        at = np.minimum(size >> 8, 254)
-        between = (table[at] << 8) + (size & 0xFF) * (table[at + 1] - table[at])
-        y = np.where(size >> 8 >= 255, 0xFFFF << 8, between)
-        return (np.where(scaled >= 0, y - (1 << 23), (1 << 23) - y - 1) + (1 << 7)) >> 8
+        return tanh_q15(scaled)

@@ -155,7 +155,7 @@ def _nested_loop() -> bytes:
 
 def test_while(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
-    nested = [
+    nested: list[list[Array]] = [
         [np.array(i, np.int32), rng.integers(-128, 128, SHAPE).astype(np.int8)] for i in (0, 2, 5)
     ]
     climb(

@@ -72,7 +72,7 @@ def input_scale(scale: float, largest_power: int) -> InputScale:
 
 
 def logistic_q15(scaled: Array) -> _I64:
-    """Sigmoid of values in units of 1 / 12288, as int16 in Q0.15: TFLite's table, linear between."""
+    """Sigmoid of values in units of 1 / 12288, in Q0.15: TFLite's table, linear in between."""
     size, table = np.abs(scaled), sigmoid_table().astype(np.int64)
     at = np.minimum(size >> 9, 254)
     between = (table[at] << 9) + (size & 0x1FF) * (table[at + 1] - table[at])
