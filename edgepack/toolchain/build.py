@@ -23,7 +23,9 @@ from edgepack.toolchain.flags import (
     C_STANDARD,
     CXX_STANDARD,
     MATH,
+    OPTIMIZE_MODEL,
     SECTIONS,
+    SMALL,
     THIRD_PARTY,
     WARNINGS,
     optimize_flags,
@@ -40,6 +42,8 @@ _COMPILE_SECONDS = 300.0
 _POLL_SECONDS = 0.002
 _C = (".c", ".S")
 _CXX = (".cc", ".cpp")
+# What surrounds the model: it runs between inferences, so its size counts and its speed does not.
+_SUPPORT = ("firmware/bench/", "firmware/port/")
 _LIBRARY = ".a"
 
 
@@ -159,7 +163,11 @@ def _compile_jobs(
         # numbered, because two folders may hold files of one name
         output = f"{BUILD_DIR}/{len(objects):03d}_{PurePosixPath(source).stem}.o"
         objects.append(output)
-        argv = (*driver, *flags, *standard, *warnings, *includes, "-c", source, "-o", output)
+        small = SMALL if source.startswith(_SUPPORT) and manifest.optimize in OPTIMIZE_MODEL else ()
+        argv = (
+            *(*driver, *flags, *small, *standard, *warnings, *includes),
+            *("-c", source, "-o", output),
+        )
         jobs.append(Job(f"compile {source}", argv))
     return objects, jobs
 

@@ -8,6 +8,7 @@
 #include "ep_memory.h"
 #include "ep_port.h"
 #include "ep_run.h"
+#include "ep_string.h"
 #include "ep_wire.h"
 
 /* At another baud rate than the one at start: fall back when no valid request came for so long. */
@@ -116,8 +117,8 @@ bool ep_link_feed(uint8_t byte) {
 }
 
 static void ep_reply_info(uint16_t sequence) {
-    size_t name = strlen(ep_model->name) + 1u;
-    size_t task = strlen(ep_model->task) + 1u;
+    size_t name = ep_length(ep_model->name) + 1u;
+    size_t task = ep_length(ep_model->task) + 1u;
     size_t sizes = 4u * (ep_model->input_count + ep_model->output_count);
     uint32_t overhead = ep_run_overhead();
     uint32_t i;

@@ -6,6 +6,7 @@
 #include "ep_bench_model.h"
 #include "ep_port.h"
 #include "ep_run.h"
+#include "ep_string.h"
 #include "ep_wire.h"
 
 /* The profile string by which runners recognise this protocol. */
@@ -22,7 +23,7 @@ static const ep_bench_model *const ep_model = &ep_bench_model_instance;
 static const char ep_end[] = "]\r\n";
 
 static void ep_say(const char *text) {
-    ep_port_write(text, strlen(text));
+    ep_port_write(text, ep_length(text));
 }
 
 /* value / divisor without the 64-bit division of the compiler's library. */
@@ -224,7 +225,7 @@ static uint8_t ep_flip(void) {
 }
 
 static void ep_db_data(const char *digits) {
-    if ((strlen(digits) & 1u) != 0u) {
+    if ((ep_length(digits) & 1u) != 0u) {
         ep_say("e-[Odd number of hex digits]\r\n");
         return;
     }
@@ -270,9 +271,9 @@ static void ep_db(char *rest) {
     char *word = ep_word(&rest);
     if (word == NULL) {
         ep_say("e-[Command 'db' requires a subcommand]\r\n");
-    } else if (strcmp(word, "load") == 0) {
+    } else if (ep_same(word, "load")) {
         ep_db_load(ep_word(&rest));
-    } else if (strcmp(word, "print") == 0) {
+    } else if (ep_same(word, "print")) {
         ep_db_print(rest);
     } else {
         ep_db_data(word);
@@ -401,7 +402,7 @@ static const ep_command ep_commands[] = {
 static const ep_command *ep_find(const char *word, size_t count) {
     size_t i;
     for (i = 0u; i < count; i++) {
-        if (strcmp(word, ep_commands[i].word) == 0) {
+        if (ep_same(word, ep_commands[i].word)) {
             return &ep_commands[i];
         }
     }
