@@ -209,6 +209,9 @@ def _address(emission: _Emission, program: GraphProgram, tensor: int) -> str:
     graph = program.graph
     if graph.called and tensor in graph.inputs:
         return f"in[{graph.inputs.index(tensor)}]"
+    updated = dict(graph.updates).get(tensor)
+    if updated is not None:  # the caller's variable, which is not const
+        return f"(uint8_t *)(uintptr_t)in[{updated}]"
     return f"a + {program.plan.tensors[tensor]}"
 
 

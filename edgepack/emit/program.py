@@ -11,6 +11,7 @@ from edgepack.memory.aliases import has_joins, resolve_aliases
 from edgepack.memory.check import check_plan
 from edgepack.memory.plan import MemoryPlan, plan_memory
 from edgepack.memory.state import StatePlan, plan_state
+from edgepack.memory.updates import update_in_place
 from edgepack.ops.shared.base import NodeView
 from edgepack.ops.shared.control import ControlOp, call_order, callees
 from edgepack.ops.shared.kernel import Const, Isa, KernelCall, Lowered
@@ -71,7 +72,7 @@ def build_program(module: Module, isa: Isa, flow: tuple[Pass, ...] = DEFAULT_FLO
         UnsupportedError: an op or type without a kernel.
         ModelError: an inconsistent model.
     """
-    rewritten = run_flow(module, flow)
+    rewritten = update_in_place(run_flow(module, flow))
     order = call_order(rewritten)
     planned: dict[int, GraphProgram] = {}
     for number in order:

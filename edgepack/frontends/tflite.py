@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgepack.errors import ModelError, UnsupportedError
+from edgepack.frontends.list_update import fuse_list_updates
 from edgepack.ir import Attributes, Graph, Module, Node, Quantization, Tensor
 from edgepack.ir.verify import MAX_TENSOR_BYTES, verify
 from edgepack.ops.table import OPS
@@ -100,6 +101,7 @@ class _Reader:
         from ai_edge_litert import schema_py_generated as schema
 
         self.model, self.label = model, label
+        self.dynamic: dict[str, dict[int, tuple[int, ...]]] = {}  # per subgraph, by tensor
         self.types = _enum_names(schema.TensorType)
         self.ops = _enum_names(schema.BuiltinOperator)
 
@@ -134,7 +136,18 @@ class _Reader:
                 # a constant without elements has no bytes to tell it from an activation
                 tensors[i] = replace(tensor, data=np.zeros(tensor.shape, tensor.dtype.numpy))
         graph = Graph(graph_name, tensors, nodes, inputs, outputs, called=number > 0)
-        return graph.evolve()  # drops the tensors that nothing mentions
+        graph = graph.evolve()  # drops the tensors that nothing mentions
+        dynamic = self.dynamic.get(where, {})
+        graph = fuse_list_updates(graph, dynamic)
+        for i, signature in dynamic.items():
+            if i in graph.tensors:
+                raise UnsupportedError(
+                    f"{self.label}: {where}, tensor {i} {graph.tensors[i].name!r} has a dynamic "
+                    f"shape {list(signature)}",
+                    allowed="static shapes",
+                    next_step="convert the model again with a fixed input shape",
+                )
+        return graph
 
     def _ids(self, where: str, raw: Any, count: int, *, optional: bool) -> tuple[int, ...]:
         ids = tuple(int(i) for i in (raw if raw is not None else ()))
@@ -160,12 +173,8 @@ class _Reader:
         signature = tuple(
             int(d) for d in (raw.shapeSignature if raw.shapeSignature is not None else ())
         )
-        if signature and any(d == -1 for d in signature[1:]):
-            raise UnsupportedError(
-                f"{self.label}: {where} {name!r} has a dynamic shape {list(signature)}",
-                allowed="static shapes",
-                next_step="convert the model again with a fixed input shape",
-            )
+        if any(d == -1 for d in signature[1:]):
+            self.dynamic.setdefault(where.partition(",")[0], {})[number] = signature
         if raw.sparsity is not None:
             raise UnsupportedError(
                 f"{self.label}: {where} {name!r} is stored sparse",

@@ -14,7 +14,8 @@ from edgepack.ir.tensor import Tensor
 class Graph:
     """Nodes in execution order over tensors; inputs and outputs are tensor ids.
 
-    `called`: other graphs run it; its inputs lie in their memory and may only be read.
+    `called`: other graphs run it; its inputs lie in their memory and may only be read, except for
+    `updates`: (tensor, position of an input) where a tensor replaces the input it is made from.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Graph:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     called: bool = False
+    updates: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))

@@ -111,13 +111,15 @@ def collect_buffers(graph: Graph, lowered: Sequence[Lowered]) -> BufferSet:
 def in_arena(graph: Graph, tensor: int) -> bool:
     """Whether a tensor lies among the activations of its graph.
 
-    Constants, state and resource handles do not, nor do the inputs of a subgraph, which lie where
-    its caller has them.
+    Constants, state and resource handles do not, nor do the inputs of a subgraph and what
+    replaces them, which lie where its caller has them.
     """
     value = graph.tensors[tensor]
     if value.is_const or value.is_variable or value.dtype is DType.RESOURCE:
         return False
-    return not (graph.called and tensor in graph.inputs)
+    if graph.called and tensor in graph.inputs:
+        return False
+    return all(tensor != updated for updated, _ in graph.updates)
 
 
 def _merge(graph: Graph, lowered: Sequence[Lowered]) -> dict[int, tuple[int, int]]:
