@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from edgepack.errors import ConfigError
 
-# Measured on netduinoplus2 with the MLPerf Tiny ic_int8 model and GCC 12.2, against -O2: -O3 saves 0.7 % of
-# the instructions for 29 % more code; -flto costs 0.1 % of the instructions, saves 0.2 % of the flash
-# and builds half again as long. So neither.
+# Measured on netduinoplus2 with the MLPerf Tiny ic_int8 model and GCC 12.2, against -O2: -O3 saves
+# 0.7 % of the instructions for 29 % more code; -flto costs 0.1 % of the instructions, saves 0.2 %
+# of the flash and builds half again as long. So neither.
 OPTIMIZE = {
     "balanced": ("-O2",),
     "speed": ("-O2",),

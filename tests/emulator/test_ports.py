@@ -177,12 +177,12 @@ def test_bytes_that_arrive_during_start_up_do_not_spoil_the_counter(
     for _ in range(5):
         with launch(project, manifest, load_target(name)) as board:
             port = serial.serial_for_url(board.url, timeout=LINE_SECONDS)
-            port.write(b"?" * 64 + b"t")  # before the board has come up
+            port.write(b"?" * 64)  # before the board has come up: it may drop some
             echo = Echo(board, port)
             assert echo.line() == "echo-ready"
+            port.write(b"t")
             answers = list(iter(echo.line, usual))
-            # a UART may drop what arrives before it is set up
-            assert 1 <= len(answers) <= 64 and set(answers) == {"?"}
+            assert len(answers) <= 64 and set(answers) <= {"?"}
             port.close()
 
 
