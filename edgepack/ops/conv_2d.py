@@ -11,8 +11,10 @@ import numpy as np
 from edgepack.ir import Attributes
 from edgepack.ops.shared.base import NodeView, Op, ensure_shape, unsupported
 from edgepack.ops.shared.conv_dsp import lower_conv_dsp
+from edgepack.ops.shared.conv_mul import lower_conv_mul
 from edgepack.ops.shared.fixed_point import FLOAT_ACTIVATION_RANGE, float_activation
 from edgepack.ops.shared.kernel import Isa, Lowered
+from edgepack.ops.shared.mul import uses_mul
 from edgepack.ops.shared.streaming import window_overlap
 from edgepack.ops.shared.weighted import (
     check_symmetric_int16,
@@ -122,6 +124,10 @@ class Conv2D(Op):
         )
         if isa.has("dsp"):
             fast = lower_conv_dsp(view, geometry, attrs.activation, self.macs(view))
+            if fast is not None:
+                return fast
+        if uses_mul(isa):
+            fast = lower_conv_mul(view, geometry, attrs.activation, self.macs(view), isa)
             if fast is not None:
                 return fast
         pads = (vertical.pad, horizontal.pad)

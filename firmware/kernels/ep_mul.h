@@ -1,0 +1,101 @@
+/* What the `mul32` and `mul64` kernels share: int8 kernels for cores with a multiplier but without
+ * DSP or vector extensions. `mul64` is a core with a 64-bit multiply-accumulate (SMLAL, Armv7-M),
+ * `mul32` one with 32-bit products only (Armv6-M, RV32IM). EP_MUL64 is set per call by the lowering,
+ * so that both can be tested on any host. */
+#ifndef EP_MUL_H
+#define EP_MUL_H
+
+#include <string.h>
+
+#include "ep_fixed.h"
+
+/* Armv7-M and Armv6-M assembly for the inner loops; plain C of the same meaning elsewhere. */
+#if defined(__GNUC__) && defined(__thumb__) && defined(__OPTIMIZE__) && !defined(EP_NO_ASM)
+#if defined(__thumb2__)
+#define EP_MUL64_ASM 1
+#define EP_MUL32_ASM 0
+#else
+#define EP_MUL64_ASM 0
+#define EP_MUL32_ASM 1
+#endif
+#else
+#define EP_MUL64_ASM 0
+#define EP_MUL32_ASM 0
+#endif
+
+/* Two values share one factor: low + 2^22 * high. A sum of products of such pairs with int8 weights
+ * is A + 2^22 * B; both come apart exactly while A fits 22 bits (checked at build time). */
+#define EP_PAIR_BITS 22
+
+EP_INLINE int32_t ep_pair(int32_t low, int32_t high) {
+    return ep_wrap_add(low, ep_shift_left(high, EP_PAIR_BITS));
+}
+
+/* The start of two sums; half of the low field's range makes it unsigned. */
+EP_INLINE int64_t ep_pair_start(int32_t low, int32_t high) {
+    return (int64_t)high * (1 << EP_PAIR_BITS) + low + (1 << (EP_PAIR_BITS - 1));
+}
+EP_INLINE int32_t ep_pair_low(int64_t sum) {
+    return (int32_t)((uint32_t)(uint64_t)sum & ((1u << EP_PAIR_BITS) - 1u)) -
+           (1 << (EP_PAIR_BITS - 1));
+}
+EP_INLINE int32_t ep_pair_high(int64_t sum) {
+    return (int32_t)(uint32_t)((uint64_t)sum >> EP_PAIR_BITS);
+}
+
+/* How one filter's sums become outputs, the same for all positions.
+ *
+ * TFLM's two roundings are one here: adding half a step before each of two floors equals adding both
+ * before one floor. Halves of the second rounding go away from zero, so that negative accumulators
+ * get one unit of the first less; where accumulator and rounded product differ in sign, the product
+ * is 0 and both variants give 0. */
+typedef struct {
+    int32_t multiplier; /* mul64 */
+    int32_t low, mid, high; /* mul32: 11, 11 and 9 bits of the multiplier */
+    int32_t round;      /* both halves and the output's zero point */
+    int32_t shift;
+} ep_scale;
+
+/* mul64: |acc| < 2^30, shift 1 to 22. */
+EP_INLINE ep_scale ep_scale64(int32_t multiplier, int32_t shift, int32_t zero) {
+    ep_scale s = {multiplier, 0, 0, 0, ep_shift_left(2 * zero + 1, shift - 1), shift};
+    return s;
+}
+EP_INLINE int32_t ep_scaled64(const ep_scale *s, int32_t acc) {
+    const uint64_t start = ((uint64_t)(uint32_t)(s->round + (acc >> 31)) << 32) | 0x80000000u;
+    const uint64_t sum = start + (uint64_t)((int64_t)(acc * 2) * s->multiplier);
+    return (int32_t)(uint32_t)(sum >> 32) >> s->shift;
+}
+
+/* mul32: |acc| < 2^20, shift 1 to 13. Floors of partial products nest exactly, so that
+ * acc * multiplier / 2^22 needs no 64-bit product. */
+EP_INLINE ep_scale ep_scale32(int32_t multiplier, int32_t shift, int32_t zero) {
+    ep_scale s = {0,
+                  multiplier & 2047,
+                  (multiplier >> 11) & 2047,
+                  multiplier >> 22,
+                  (1 << 8) + ep_shift_left(2 * zero + 1, shift + 8),
+                  shift + 9};
+    return s;
+}
+EP_INLINE int32_t ep_scaled32(const ep_scale *s, int32_t acc) {
+    int32_t sum = (acc * s->low) >> 11;
+    sum = (acc * s->mid + sum) >> 11;
+    sum += acc * s->high + s->round;
+    sum += ep_shift_left(acc >> 31, 9);
+    return sum >> s->shift;
+}
+
+/* Saturates to int8. */
+EP_INLINE int32_t ep_saturate8(int32_t x) {
+#if EP_MUL64_ASM
+    int32_t r;
+    __asm__("ssat %0, #8, %1" : "=r"(r) : "r"(x));
+    return r;
+#else
+    const int32_t u = ep_wrap_add(x, 128);
+    return (uint32_t)u > 255u ? (x < 0 ? -128 : 127) : x;
+#endif
+}
+
+#endif
