@@ -25,7 +25,6 @@ from edgepack.link.messages import (
 from edgepack.link.stream import ReplyStream
 
 _SEQUENCES = 0x10000
-_SLOWEST_BYTES_PER_SECOND = 2000.0  # a quarter of what the slowest emulator was seen to take
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,8 @@ class LinkTiming:
         settle: of quiet after which a damaged reply is taken to have ended.
         inference: for one inference, before the device is given up as hung.
         attempts: how often one request is sent.
+        slowest: bytes a second that every line that works carries: a quarter of what the slowest
+            emulator was seen to take.
     """
 
     hello: float = 10.0
@@ -45,6 +46,7 @@ class LinkTiming:
     settle: float = 0.15
     inference: float = 60.0
     attempts: int = 12
+    slowest: float = 2000.0
 
 
 class FramedClient:
@@ -70,7 +72,7 @@ class FramedClient:
 
     def send_seconds(self, count: int) -> float:
         """The longest that `count` bytes can be on their way on a line that works."""
-        return count / min(_SLOWEST_BYTES_PER_SECOND, self.link.baud / 10)
+        return count / min(self.timing.slowest, self.link.baud / 10)
 
     def hello(self) -> DeviceInfo:
         """Introduce the host; forgets any transfer in progress.
@@ -146,11 +148,14 @@ class FramedClient:
         """
         sequence = self.next_sequence()
         frame = encode_request(kind, sequence, *arguments)
+        deadline = time.monotonic() + self.timing.hello + timeout
         for _ in range(self.timing.attempts):
             self.send(frame)
             reply = self._await(sequence, want, self.timing.reply + timeout)
             if reply is not None:
                 return reply
+            if time.monotonic() > deadline:
+                break
         raise self.silent(f"answer to {kind.name}")
 
     def refusal(self, nak: NakRecord) -> DeviceError | DeviceLostError | ProtocolError:
@@ -188,11 +193,11 @@ class FramedClient:
 
     def init(self, *, paint: bool) -> None:
         """Initialise the model again, clearing its state; `paint` restarts the memory peaks."""
-        self.call(Request.INIT, Reply.ACK, INIT_PAINT if paint else 0, timeout=5.0)
+        self.call(Request.INIT, Reply.ACK, INIT_PAINT if paint else 0, timeout=2.0)
 
     def memory(self) -> MemoryPeaks:
         """Bytes of memory used since start or the last paint."""
-        return parse_memory(self.call(Request.MEMORY, Reply.MEMORY, timeout=5.0))
+        return parse_memory(self.call(Request.MEMORY, Reply.MEMORY, timeout=2.0))
 
     def set_baud(self, rate: int) -> DeviceInfo:
         """Change the rate at both ends and greet again; back to the old one when that fails.

@@ -60,6 +60,11 @@ class ReplyStream:
             self._take_text(text)
         return self._ready.pop(0)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a reply is here already."""
+        return bool(self._ready)
+
     def drop(self) -> None:
         """Forget replies that nobody waited for."""
         self._ready.clear()

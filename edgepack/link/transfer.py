@@ -196,7 +196,7 @@ class Transfer:
         result then says so.
         """
         timing = self._client.timing
-        start_wait = self._client.send_seconds(len(sample.data)) + timing.reply
+        start_wait = self._start_wait(len(sample.data))
         heard = time.monotonic()
         futile = 0  # sends since the device last confirmed more of the input
         while progress.result is None:
@@ -210,8 +210,8 @@ class Transfer:
             else:
                 heard = time.monotonic()
                 offset, hold = self._take(reply, sample, progress)
-            if offset is None:
-                continue
+            if offset is None or self._client.stream.waiting:
+                continue  # what the device said later counts
             futile += 1
             if reply is not None and offset > progress.confirmed:
                 progress.confirmed = offset
@@ -220,6 +220,11 @@ class Transfer:
                 raise self._client.silent("result")
             progress.holding = hold
             self._send(sample, offset, hold=hold)
+            start_wait = self._start_wait(len(sample.data) - offset)
+
+    def _start_wait(self, count: int) -> float:
+        """Seconds after which `count` input bytes should have been answered."""
+        return self._client.send_seconds(count) + self._client.timing.reply
 
     def _poll_after(self) -> float:
         """Seconds of quiet after START: long enough not to disturb an inference that is counted."""

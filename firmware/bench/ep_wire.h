@@ -10,8 +10,8 @@
 /* Requests, host to device. The header is type, sequence number (2 bytes) and the arguments. */
 #define EP_REQ_HELLO 0x01u /* - */
 #define EP_REQ_WRITE 0x02u /* offset u32, then input bytes */
-#define EP_REQ_INFER                                                                               \
-    0x03u /* offset u32, crc u32, flags u8, repeat u16, layer u16, output u8, bytes */
+/* offset u32, crc u32, flags u8, repeat u16, layer u16, output u8, then input bytes */
+#define EP_REQ_INFER 0x03u
 #define EP_REQ_READ 0x04u   /* offset u32, length u32: output bytes again */
 #define EP_REQ_INIT 0x05u   /* flags u8 */
 #define EP_REQ_MEMORY 0x06u /* - */
