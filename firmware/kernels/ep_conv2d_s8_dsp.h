@@ -1,9 +1,9 @@
 /* CONV_2D int8 for cores with SMLAD: inputs of four output positions are widened once into
  * `columns`, then every pair of filters runs over them (ep_dot_dsp.h).
  *
- * `stream` holds, per pair of filters: the start of both sums (biases with the zero point folded in,
- * and filter 0's plus 256 times filter 1's), k_pairs words of weights, two multipliers, and one word
- * with both right shifts less one (low and high half). An odd last filter is paired with zeros. Positions outside the input read `fill`, the input's zero point.
+ * `stream` holds, per pair of filters: a head for each filter (its bias with the zero point folded in,
+ * times 32, plus its right shift less one), k_pairs words of weights, and two multipliers. An odd last
+ * filter is paired with zeros. Positions outside the input read `fill`, the input's zero point.
  *
  * A window is `runs` runs of `run` neighbouring bytes. A column holds first the whole words of every
  * run, then the bytes left over of every run; within each four inputs the order is 0, 2, 1, 3, in
@@ -111,6 +111,13 @@ EP_INLINE int8_t ep_conv2d_output(const ep_conv2d_s8_dsp_params *p, int32_t twic
     return (int8_t)ep_clamp32(y, p->act_min, p->act_max);
 }
 
+/* What a filter's head holds; the second sum starts from both biases (ep_dot_dsp.h). */
+EP_INLINE int32_t ep_head_bias(uint32_t head) { return (int32_t)head >> 5; }
+EP_INLINE int32_t ep_head_pair(int32_t first_bias, uint32_t head) {
+    return ep_wrap_add(first_bias, ep_shift_left(ep_head_bias(head), 8));
+}
+EP_INLINE int32_t ep_head_shift(uint32_t head) { return (int32_t)(head & 31u); }
+
 /* Half a step plus the zero point, both before the right shift by shift_less_1 + 1. */
 EP_INLINE int32_t ep_conv2d_round(const ep_conv2d_s8_dsp_params *p, int32_t shift_less_1) {
     return ep_shift_left(2 * p->output_offset + 1, shift_less_1);
@@ -121,13 +128,14 @@ EP_INLINE void ep_conv2d_block(const ep_conv2d_s8_dsp_params *p, const uint32_t 
                                const uint32_t *stream, int8_t *to, int32_t count) {
     const int32_t c = p->out_c;
     for (int32_t f = 0; f < c; f += 2, to += 2) {
-        const int32_t a = (int32_t)stream[0], b = (int32_t)stream[1];
+        const uint32_t head0 = stream[0], head1 = stream[1];
+        const int32_t a = ep_head_bias(head0), b = ep_head_pair(a, head1);
         ep_sums s = {a, a, a, a, b, b, b, b};
         stream = ep_dot_2x4(&s, stream + 2, columns, p->k_pairs, p->eights);
         const int32_t m0 = (int32_t)stream[0], m1 = (int32_t)stream[1];
-        const int32_t r0 = (int32_t)(stream[2] & 0xFFFFu), r1 = (int32_t)(stream[2] >> 16);
+        const int32_t r0 = ep_head_shift(head0), r1 = ep_head_shift(head1);
         const int32_t round0 = ep_conv2d_round(p, r0), round1 = ep_conv2d_round(p, r1);
-        stream += 3;
+        stream += 2;
         if (c % 2 == 0 || f + 1 < c) {
             to[1] = ep_conv2d_output(p, ep_second_doubled(s.a0, s.s0), m1, round1, r1 + 1);
             to[c + 1] = ep_conv2d_output(p, ep_second_doubled(s.a1, s.s1), m1, round1, r1 + 1);
@@ -155,15 +163,16 @@ EP_INLINE void ep_conv2d_block(const ep_conv2d_s8_dsp_params *p, const uint32_t 
 EP_INLINE void ep_conv2d_one(const ep_conv2d_s8_dsp_params *p, const uint32_t *columns,
                              const uint32_t *stream, int8_t *to) {
     for (int32_t f = 0; f < p->out_c; f += 2, to += 2) {
-        int32_t a = (int32_t)stream[0], s = (int32_t)stream[1];
+        const uint32_t head0 = stream[0], head1 = stream[1];
+        int32_t a = ep_head_bias(head0), s = ep_head_pair(a, head1);
         stream = ep_dot_2x1(&a, &s, stream + 2, columns, p->k_pairs);
-        const int32_t r0 = (int32_t)(stream[2] & 0xFFFFu), r1 = (int32_t)(stream[2] >> 16);
+        const int32_t r0 = ep_head_shift(head0), r1 = ep_head_shift(head1);
         to[0] = ep_conv2d_output(p, a * 2, (int32_t)stream[0], ep_conv2d_round(p, r0), r0 + 1);
         if (p->out_c % 2 == 0 || f + 1 < p->out_c) {
             to[1] = ep_conv2d_output(p, ep_second_doubled(a, s), (int32_t)stream[1],
                                      ep_conv2d_round(p, r1), r1 + 1);
         }
-        stream += 3;
+        stream += 2;
     }
 }
 

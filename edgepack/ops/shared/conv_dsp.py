@@ -20,6 +20,7 @@ from edgepack.ops.shared.requant import ChannelMultipliers, channel_multipliers
 from edgepack.ops.shared.streaming import streaming_lead
 from edgepack.types import Array, DType
 
+_MAX_BIAS = 1 << 26  # shares a word with a 5-bit shift
 POSITIONS = 4  # output positions that one pass over the weights serves
 _FEW_POSITIONS = 64  # up to here the last block is more than 3 % of the work
 _LONG_COLUMN = 64  # words from which the inner loop outweighs all that depends on parameters
@@ -43,7 +44,7 @@ def lower_conv_dsp(
     if not fast_requantization(filters, stored_bias, multipliers, x.zero_point, out.zero_point):
         return None
     low, high = activation_range(activation, out.dtype, out.scale, out.zero_point)
-    if not pairs_fit(filters, folded):
+    if not pairs_fit(filters, folded) or np.abs(folded.astype(np.int64)).max() >= _MAX_BIAS:
         return None
     runs, run = _runs(fields)
     packed = pack_filter_pairs(filters[:, _column_order(runs, run)])
@@ -186,14 +187,11 @@ def _stream(
     """Everything that a pair of filters needs, in the order in which the kernel reads it."""
     pairs = len(packed)
     fill = 2 * pairs - len(bias)
-    start = np.pad(bias.astype(np.int64), (0, fill)).reshape(pairs, 2)
-    start[:, 1] = start[:, 0] + 256 * start[:, 1]
-    less_1 = np.pad(-multipliers.shift.astype(np.int64) - 1, (0, fill)).reshape(pairs, 2)
+    heads = np.pad(bias.astype(np.int64) * 32 - multipliers.shift - 1, (0, fill))
     parts = [
-        (start & 0xFFFFFFFF).astype(np.uint32),
+        (heads.reshape(pairs, 2) & 0xFFFFFFFF).astype(np.uint32),
         packed,
         np.pad(multipliers.value, (0, fill)).reshape(pairs, 2).view(np.uint32),
-        (less_1[:, :1] | less_1[:, 1:] << 16).astype(np.uint32),
     ]
     return np.concatenate(parts, axis=1).reshape(-1)
 
