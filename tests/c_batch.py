@@ -61,6 +61,36 @@ def compile_case(case: Case, name: str) -> tuple[Program, SourceText]:
     return program, emit_c_runtime(program, name, Origin(case.id, "0" * 64, "test"))
 
 
+@dataclass(frozen=True, eq=False)
+class Results:
+    """outputs [case][sample][output]; per case how many bytes of its arena were ever written."""
+
+    outputs: list[list[list[Array]]]
+    high_water: list[int]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Cases compiled into one program, to be run with any contents of the arena."""
+
+    cases: Sequence[Case]
+    programs: Sequence[Program]
+    binary: Path
+
+    def run(self, fill: int = 0xA5) -> Results:
+        """Run every case in an arena full of the byte `fill`."""
+        work = self.binary.parent
+        output = work / "output.bin"
+        script = '"$0" "$3" < "$1" > "$2"'
+        run(
+            ["sh", "-c", script, str(self.binary), str(work / "input.bin"), str(output), str(fill)],
+            timeout=RUN_SECONDS,
+            env={"ASAN_OPTIONS": "detect_leaks=1", "UBSAN_OPTIONS": "print_stacktrace=1"},
+            what="run the generated C",
+        )
+        return _split(output.read_bytes(), self.cases, self.programs)
+
+
 def run_c(
     cases: Sequence[Case],
     work: Path,
@@ -69,6 +99,17 @@ def run_c(
     sanitize: bool = True,
 ) -> list[list[list[Array]]]:
     """Outputs [case][sample][output] of the generated C, compiled natively."""
+    return build_c(cases, work, compiler=compiler, sanitize=sanitize).run().outputs
+
+
+def build_c(
+    cases: Sequence[Case],
+    work: Path,
+    *,
+    compiler: Sequence[str] = ("gcc", "-std=c99", "-O1"),
+    sanitize: bool = True,
+) -> Batch:
+    """Compile the generated C of all cases natively."""
     sources, drivers = [], []
     programs = []
     for number, case in enumerate(cases):
@@ -80,17 +121,18 @@ def run_c(
         drivers.append(_driver(number, program, len(case.samples)))
     calls = "\n".join(f"    run_case{n}();" for n in range(len(cases)))
     (work / "main.c").write_text(
-        "#include <stdio.h>\n#include <stdlib.h>\n"
+        "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
         + "\n".join(sources)
         + "\n\n"
         + _HELPERS
         + "\n".join(drivers)
-        + f"\nint main(void) {{\n{calls}\n    return 0;\n}}\n"
+        + "\nint main(int argc, char **argv) {\n    fill = argc > 1 ? atoi(argv[1]) : 0;\n"
+        + f"{calls}\n    return 0;\n}}\n"
     )
     firmware = firmware_dir()
     includes = [f"-I{firmware / 'runtime'}", f"-I{firmware / 'kernels'}", f"-I{work}"]
     flags = [*WARNINGS, *(SANITIZERS if sanitize else []), *includes]
-    binary, output = work / "cases", work / "output.bin"
+    binary = work / "cases"
     run(
         [*compiler, *flags, str(work / "main.c"), "-lm", "-o", str(binary)],
         timeout=COMPILE_SECONDS,
@@ -104,16 +146,11 @@ def run_c(
             for array in sample
         )
     )
-    run(
-        ["sh", "-c", '"$0" < "$1" > "$2"', str(binary), str(work / "input.bin"), str(output)],
-        timeout=RUN_SECONDS,
-        env={"ASAN_OPTIONS": "detect_leaks=1", "UBSAN_OPTIONS": "print_stacktrace=1"},
-        what="run the generated C",
-    )
-    return _split(output.read_bytes(), cases, programs)
+    return Batch(cases, programs, binary)
 
 
 _HELPERS = """
+static int fill; /* what the arena holds before init */
 static void read_exactly(void *to, size_t bytes) {
     if (bytes != 0u && fread(to, bytes, 1, stdin) != 1) {
         fprintf(stderr, "short input\\n");
@@ -124,6 +161,12 @@ static void write_exactly(const void *from, size_t bytes) {
     if (bytes != 0u && fwrite(from, bytes, 1, stdout) != 1) {
         exit(4);
     }
+}
+static void write_high_water(const uint8_t *arena, uint32_t bytes) {
+    while (bytes != 0u && arena[bytes - 1u] == (uint8_t)fill) {
+        --bytes;
+    }
+    write_exactly(&bytes, sizeof bytes);
 }
 """
 
@@ -145,6 +188,9 @@ static void run_{name}(void) {{
     ep_{name} m;
     /* malloc aligns to 16; the size is exact so that the sanitizer sees every byte beyond it */
     uint8_t *arena = malloc({macro}_ARENA_BYTES + 1u);
+    if (arena) {{
+        memset(arena, fill, {macro}_ARENA_BYTES);
+    }}
     if (!arena || ep_{name}_init(&m, arena, {macro}_ARENA_BYTES) != EP_OK) {{
         fprintf(stderr, "{name}: init failed\\n");
         exit(5);
@@ -158,16 +204,15 @@ static void run_{name}(void) {{
         }}
 {writes}
     }}
+    write_high_water(arena, {macro}_ARENA_BYTES);
     free(arena);
 }}
 """
 
 
-def _split(
-    data: bytes, cases: Sequence[Case], programs: Sequence[Program]
-) -> list[list[list[Array]]]:
+def _split(data: bytes, cases: Sequence[Case], programs: Sequence[Program]) -> Results:
     at = 0
-    results = []
+    results, high_water = [], []
     for case, program in zip(cases, programs, strict=True):
         graph = program.main.graph
         samples = []
@@ -179,5 +224,7 @@ def _split(
                 at += tensor.nbytes
             samples.append(outputs)
         results.append(samples)
+        high_water.append(int.from_bytes(data[at : at + 4], "little"))
+        at += 4
     assert at == len(data), f"{len(data) - at} bytes of output are left over"
-    return results
+    return Results(results, high_water)

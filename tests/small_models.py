@@ -9,9 +9,9 @@ from tests.tflite_builder import ModelBuilder, spec
 SEED = 7
 
 
-def small_cnn(classes: int = 4) -> bytes:
+def small_cnn(classes: int = 4, seed: int = SEED) -> bytes:
     """A convolution, a dense layer and a softmax over INT8[1,6,6,1], weights from a seed."""
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     model = ModelBuilder()
     image = model.input("image", (1, 6, 6, 1), "INT8", scale=0.1, zero_point=-3)
     filters = rng.integers(-127, 128, (5, 3, 3, 1)).astype(np.int8)
