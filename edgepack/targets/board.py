@@ -92,8 +92,8 @@ class Board(Record):
     def _check(self) -> Board:
         if (self.kind is Kind.EMULATED) != (self.emulator is not None):
             raise ValueError("[emulator] belongs to boards of kind 'emulated', and only to those")
-        if self.kind is not Kind.HARDWARE and self.verified is Verified.HARDWARE:
-            raise ValueError("only a board of kind 'hardware' can be verified on hardware")
+        if self.kind is Kind.EMULATED and self.verified is Verified.HARDWARE:
+            raise ValueError("an emulated board cannot be verified on hardware")
         if self.memory:
             check_memory(self.memory, self.layout)
         return self

@@ -19,7 +19,8 @@ from edgepack.errors import DeviceLostError
 from edgepack.flash import RunningBoard, launch
 from edgepack.manifest import Manifest
 from edgepack.targets import Kind, load_target, load_targets
-from tests.emulator.echo_project import build_echo
+from edgepack.toolchain import compile_project
+from tests.emulator.echo_project import build_echo, write_project
 
 BOARDS = [target.id for target in load_targets() if target.kind is not Kind.HARDWARE]
 EMULATED = [target.id for target in load_targets() if target.kind is Kind.EMULATED]
@@ -210,6 +211,41 @@ def test_a_killed_emulator_becomes_one_typed_error(
     ):
         os.kill(echo.board.pid, signal.SIGKILL)
         echo.port.read(1)
+
+
+# Points the vector table at zeroed RAM, then executes an undefined instruction: a fault in a fault.
+LOCKUP = """
+#include "ep_port.h"
+static uint32_t nothing[64] __attribute__((aligned(256)));
+int ep_main(void) {
+    ep_port_init();
+    ep_port_write("up\\r\\n", 4u);
+    while (ep_port_getc() < 0) {
+    }
+    *(volatile uint32_t *)0xE000ED08u = (uint32_t)(uintptr_t)nothing;
+    __asm__ volatile("dsb\\n\\tudf #0");
+    return 0;
+}
+"""
+
+
+@pytest.mark.emulator
+def test_a_lockup_becomes_one_typed_error(tmp_path: Path) -> None:
+    target = load_target("mps2-an386")
+    project = tmp_path / "p"
+    manifest = compile_project(project, write_project(project, target, LOCKUP), target)
+    with (
+        pytest.raises(DeviceLostError, match="Lockup") as caught,
+        launch(project, manifest, target) as board,
+    ):
+        port = serial.serial_for_url(board.url, timeout=LINE_SECONDS)
+        try:
+            assert port.read_until(b"\n") == b"up\r\n"
+            port.write(b"x")
+            port.read(1)
+        finally:
+            port.close()
+    assert "the core locked up" in (caught.value.next_step or "")
 
 
 @pytest.mark.emulator

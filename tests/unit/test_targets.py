@@ -42,8 +42,8 @@ def test_what_a_record_names_exists(target: Any) -> None:
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.id)
 def test_no_board_claims_more_than_was_tried(target: Any) -> None:
-    # there is no hardware where these tests run
-    assert target.verified is not Verified.HARDWARE
+    # the only hardware where these tests run is this computer
+    assert target.verified is not Verified.HARDWARE or target.kind is Kind.HOST
     assert target.board.verified_how
 
 
