@@ -11,8 +11,10 @@ import numpy as np
 from edgepack.ir import Attributes
 from edgepack.ops.shared.base import NodeView, Op, ensure_shape, unsupported
 from edgepack.ops.shared.depthwise_dsp import lower_depthwise_dsp
+from edgepack.ops.shared.depthwise_mul import lower_depthwise_mul
 from edgepack.ops.shared.fixed_point import FLOAT_ACTIVATION_RANGE, float_activation
 from edgepack.ops.shared.kernel import Isa, Lowered
+from edgepack.ops.shared.mul import uses_mul
 from edgepack.ops.shared.streaming import window_overlap
 from edgepack.ops.shared.weighted import (
     check_symmetric_int16,
@@ -115,6 +117,10 @@ class DepthwiseConv2D(Op):
         )
         if isa.has("dsp"):
             fast = lower_depthwise_dsp(view, geometry, attrs.activation, self.macs(view))
+            if fast is not None:
+                return fast
+        if uses_mul(isa):
+            fast = lower_depthwise_mul(view, geometry, attrs.activation, self.macs(view), isa)
             if fast is not None:
                 return fast
         overlap = window_overlap(

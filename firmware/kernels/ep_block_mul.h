@@ -86,8 +86,8 @@ EP_NOINLINE void ep_block_mul64(const ep_block *b, const int32_t *columns, const
         stream = (const uint32_t *)(const void *)ep_dot_1x8(
             sums, (const int8_t *)(const void *)stream, columns, b->k);
         const ep_scale scale = ep_scale64((int32_t)*stream++, head & 31, b->zero);
-        int8_t *at = to;
         if (plain) {
+            int8_t *at = to;
             EP_UNROLL(4)
             for (int32_t j = 0; j < 4; ++j, at += c) {
                 *at = (int8_t)ep_saturate8(ep_scaled64(&scale, ep_pair_low(sums[j])));
@@ -97,10 +97,8 @@ EP_NOINLINE void ep_block_mul64(const ep_block *b, const int32_t *columns, const
                 *at = (int8_t)ep_saturate8(ep_scaled64(&scale, ep_pair_high(sums[j])));
             }
         } else {
-            for (int32_t j = 0; j < count; ++j, at += c) {
-                const int32_t acc = j < 4 ? ep_pair_low(sums[j]) : ep_pair_high(sums[j - 4]);
-                *at = (int8_t)ep_block_clamp(b, ep_scaled64(&scale, acc));
-            }
+            const ep_store store = {scale, c, b->act_min, b->act_max, false};
+            ep_store_pairs(&store, sums, to, ep_min32(count, 4), to + 4 * c, count - 4);
         }
     }
 }
@@ -157,34 +155,20 @@ EP_INLINE const uint8_t *ep_dot_1x4(int32_t *sums, const uint8_t *w, const int32
 /* All filters at up to four positions; `count` of them are kept. */
 EP_NOINLINE void ep_block_mul32(const ep_block *b, const int32_t *columns, const uint32_t *stream,
                                 int8_t *to, int32_t count) {
-    const int32_t c = b->filters;
-    const bool plain =
-        count == 4 && b->act_min == INT8_MIN && b->act_max == INT8_MAX && !b->clamp;
+    ep_store store = {{0, 0, 0, 0, 0, 0}, b->filters, b->act_min, b->act_max, b->clamp};
     int32_t base[4] = {0, 0, 0, 0};
-    for (int32_t i = 0; i < b->k; ++i) {
-        for (int32_t j = 0; j < 4; ++j) {
-            base[j] = ep_wrap_add(base[j], columns[4 * i + j] * -128);
-        }
+    for (int32_t i = 0; i < b->k; ++i, columns += 4) {
+        base[0] -= columns[0], base[1] -= columns[1], base[2] -= columns[2], base[3] -= columns[3];
     }
-    for (int32_t f = 0; f < c; ++f, ++to) {
+    columns -= 4 * b->k;
+    for (int32_t f = 0; f < b->filters; ++f, ++to) {
         const int32_t head = (int32_t)*stream++, start = head >> 5;
-        int32_t sums[4] = {ep_wrap_add(base[0], start), ep_wrap_add(base[1], start),
-                           ep_wrap_add(base[2], start), ep_wrap_add(base[3], start)};
+        int32_t sums[4] = {base[0] * 128 + start, base[1] * 128 + start, base[2] * 128 + start,
+                           base[3] * 128 + start};
         stream = (const uint32_t *)(const void *)ep_dot_1x4(
             sums, (const uint8_t *)(const void *)stream, columns, b->k);
-        const ep_scale scale = ep_scale32((int32_t)*stream++, head & 31, b->zero);
-        int8_t *at = to;
-        if (plain) {
-            EP_UNROLL(4)
-            for (int32_t j = 0; j < 4; ++j, at += c) {
-                *at = (int8_t)ep_saturate8(ep_scaled32(&scale, sums[j]));
-            }
-        } else {
-            for (int32_t j = 0; j < count; ++j, at += c) {
-                const int32_t acc = ep_clamp32(sums[j], 1 - (1 << 20), (1 << 20) - 1);
-                *at = (int8_t)ep_block_clamp(b, ep_scaled32(&scale, acc));
-            }
-        }
+        store.scale = ep_scale32((int32_t)*stream++, head & 31, b->zero);
+        ep_store_words(&store, sums, to, count);
     }
 }
 

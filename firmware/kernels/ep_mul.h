@@ -81,8 +81,7 @@ EP_INLINE ep_scale ep_scale32(int32_t multiplier, int32_t shift, int32_t zero) {
 EP_INLINE int32_t ep_scaled32(const ep_scale *s, int32_t acc) {
     int32_t sum = (acc * s->low) >> 11;
     sum = (acc * s->mid + sum) >> 11;
-    sum += acc * s->high + s->round;
-    sum += ep_shift_left(acc >> 31, 9);
+    sum += acc * s->high + s->round + ep_shift_left(acc >> 31, 9);
     return sum >> s->shift;
 }
 
@@ -93,9 +92,95 @@ EP_INLINE int32_t ep_saturate8(int32_t x) {
     __asm__("ssat %0, #8, %1" : "=r"(r) : "r"(x));
     return r;
 #else
-    const int32_t u = ep_wrap_add(x, 128);
-    return (uint32_t)u > 255u ? (x < 0 ? -128 : 127) : x;
+    return (uint32_t)ep_wrap_add(x, 128) > 255u ? (x < 0 ? -128 : 127) : x;
 #endif
+}
+
+/* Where and how a filter's outputs are stored: `step` bytes apart, from position to position. */
+typedef struct {
+    ep_scale scale;
+    int32_t step;
+    int32_t act_min, act_max;
+    bool clamp; /* mul32: accumulators may exceed 2^20, where outputs are saturated already */
+} ep_store;
+
+/* Stores the first `low` of four low sums at `to` and the first `high` of the high ones at `then`. */
+EP_NOINLINE void ep_store_pairs(const ep_store *s, const int64_t *sums, int8_t *to, int32_t low,
+                                int8_t *then, int32_t high) {
+    const ep_scale scale = s->scale;
+    const int32_t step = s->step, act_min = s->act_min, act_max = s->act_max;
+    for (int32_t i = 0; i < low; ++i, to += step) {
+        *to = (int8_t)ep_clamp32(ep_scaled64(&scale, ep_pair_low(sums[i])), act_min, act_max);
+    }
+    for (int32_t i = 0; i < high; ++i, then += step) {
+        *then = (int8_t)ep_clamp32(ep_scaled64(&scale, ep_pair_high(sums[i])), act_min, act_max);
+    }
+}
+
+#if EP_MUL32_ASM
+
+/* Stores `count` outputs without further limits than int8's. */
+EP_INLINE void ep_store_plain(const ep_store *s, const int32_t *accs, int8_t *to, int32_t count) {
+    const ep_scale *const c = &s->scale;
+    /* 128 more makes saturation a matter of the bits above the lowest eight */
+    const int32_t round = c->round + ep_shift_left(128, c->shift);
+    uint32_t sum, t, a;
+    __asm__ volatile(".syntax unified\n"
+                     "1:\n\t"
+                     "ldmia %[accs]!, {%[a]}\n\t"
+                     "mov   %[sum], %[low]\n\t"
+                     "muls  %[sum], %[a], %[sum]\n\t"
+                     "asrs  %[sum], %[sum], #11\n\t"
+                     "mov   %[t], %[mid]\n\t"
+                     "muls  %[t], %[a], %[t]\n\t"
+                     "adds  %[sum], %[sum], %[t]\n\t"
+                     "asrs  %[sum], %[sum], #11\n\t"
+                     "mov   %[t], %[high]\n\t"
+                     "muls  %[t], %[a], %[t]\n\t"
+                     "adds  %[sum], %[sum], %[t]\n\t"
+                     "asrs  %[a], %[a], #31\n\t"
+                     "lsls  %[a], %[a], #9\n\t"
+                     "adds  %[sum], %[sum], %[a]\n\t"
+                     "add   %[sum], %[round]\n\t"
+                     "asrs  %[sum], %[sum], %[shift]\n\t"
+                     "lsrs  %[t], %[sum], #8\n\t"
+                     "beq   2f\n\t"
+                     "asrs  %[sum], %[sum], #31\n\t"
+                     "mvns  %[sum], %[sum]\n"
+                     "2:\n\t"
+                     "subs  %[sum], #128\n\t"
+                     "strb  %[sum], [%[to]]\n\t"
+                     "add   %[to], %[step]\n\t"
+                     "subs  %[n], #1\n\t"
+                     "bne   1b\n\t"
+                     : [accs] "+l"(accs), [to] "+l"(to), [n] "+l"(count), [sum] "=&l"(sum),
+                       [t] "=&l"(t), [a] "=&l"(a)
+                     : [low] "h"(c->low), [mid] "h"(c->mid), [high] "h"(c->high),
+                       [round] "h"(round), [step] "h"(s->step), [shift] "l"(c->shift)
+                     : "cc", "memory");
+}
+
+#else
+
+EP_INLINE void ep_store_plain(const ep_store *s, const int32_t *accs, int8_t *to, int32_t count) {
+    for (int32_t i = 0; i < count; ++i, to += s->step) {
+        *to = (int8_t)ep_saturate8(ep_scaled32(&s->scale, accs[i]));
+    }
+}
+
+#endif
+
+/* Stores `count` (at least 1) outputs. */
+EP_NOINLINE void ep_store_words(const ep_store *s, const int32_t *accs, int8_t *to,
+                                int32_t count) {
+    if (s->act_min == INT8_MIN && s->act_max == INT8_MAX && !s->clamp) {
+        ep_store_plain(s, accs, to, count);
+        return;
+    }
+    for (int32_t i = 0; i < count; ++i, to += s->step) {
+        const int32_t acc = ep_clamp32(accs[i], 1 - (1 << 20), (1 << 20) - 1);
+        *to = (int8_t)ep_clamp32(ep_scaled32(&s->scale, acc), s->act_min, s->act_max);
+    }
 }
 
 #endif

@@ -28,7 +28,7 @@ def lower_depthwise_dsp(
 ) -> KernelCall | None:
     """The SMLAD kernel's call, or None where its conditions do not hold."""
     x, w, out, bias = view.input(0), view.input(1), view.output(), view.optional(2)
-    g = _upright(dict(geometry))
+    g = upright(dict(geometry))
     if g["out_w"] == 1:
         g["stride_w"] = 2  # one output in a row: no neighbour to share the plane's words with
     if x.dtype is not DType.INT8 or w.dtype is not DType.INT8 or w.data is None:
@@ -103,7 +103,7 @@ def lower_depthwise_dsp(
     )
 
 
-def _upright(g: dict[str, int]) -> dict[str, int]:
+def upright(g: dict[str, int]) -> dict[str, int]:
     """A convolution along the height alone, turned so that it runs along the width."""
     if g["in_w"] != 1 or g["kernel_w"] != 1 or g["out_w"] != 1 or g["pad_left"]:
         return g

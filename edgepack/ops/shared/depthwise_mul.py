@@ -1,0 +1,120 @@
+"""Lowering of int8 DEPTHWISE_CONV_2D for cores with a multiplier only (ep_depthwise_s8_mul.h)."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from edgepack.ops.shared.base import NodeView
+from edgepack.ops.shared.depthwise_dsp import upright
+from edgepack.ops.shared.fixed_point import activation_range
+from edgepack.ops.shared.kernel import (
+    Const,
+    Input,
+    Isa,
+    KernelCall,
+    Output,
+    Overlap,
+    Params,
+    Scratch,
+)
+from edgepack.ops.shared.mul import MulFilters, mul_filters
+from edgepack.ops.shared.requant import channel_multipliers
+from edgepack.types import DType
+
+_BLOCK = 4  # words whose outputs are computed together
+_REASON = {
+    True: "SMLAL on pairs of outputs, one channel's rows in a ring",
+    False: "32-bit products, four outputs at a time, one channel's rows in a ring",
+}
+
+
+def lower_depthwise_mul(
+    view: NodeView, geometry: tuple[tuple[str, int], ...], activation: str, macs: int, isa: Isa
+) -> KernelCall | None:
+    """The kernel's call, or None where its conditions do not hold."""
+    x, w, out = view.input(0), view.input(1), view.output()
+    g = upright(dict(geometry))
+    if w.dtype is not DType.INT8 or w.data is None or g["depth_multiplier"] != 1:
+        return None
+    channels = g["in_c"]
+    weights = w.data.reshape(-1, channels).T
+    multipliers = channel_multipliers(x, w, out, channels)
+    mul64 = isa.has("mul64")
+    filters = mul_filters(view, weights, multipliers, mul64=mul64)
+    if filters is None:
+        return None
+    half = (g["out_w"] + 1) // 2 if mul64 else g["out_w"]
+    ring_h = (g["kernel_h"] - 1) * g["dilation_h"] + 1
+    reach = (g["kernel_w"] - 1) * g["dilation_w"] // g["stride_w"]
+    phase_len = -(-half // _BLOCK) * _BLOCK + reach
+    low, high = activation_range(activation, out.dtype, out.scale, out.zero_point)
+    params = Params(
+        "ep_depthwise_s8_mul_params",
+        (
+            *((name, g[name]) for name in ("batches", "in_h", "in_w")),
+            ("channels", channels),
+            *((name, g[name]) for name in ("out_h", "out_w", "kernel_h", "kernel_w")),
+            *((name, g[name]) for name in ("stride_h", "stride_w", "dilation_h", "dilation_w")),
+            *((name, g[name]) for name in ("pad_top", "pad_left")),
+            ("half", half),
+            ("ring_h", ring_h),
+            ("phase_len", phase_len),
+            ("fill", x.zero_point),
+            ("output_offset", out.zero_point),
+            ("act_min", low),
+            ("act_max", high),
+            ("mul64", mul64),
+            ("clamp", filters.clamp),
+        ),
+        structural=(
+            "batches",
+            "kernel_h",
+            "kernel_w",
+            "stride_h",
+            "stride_w",
+            "dilation_h",
+            "dilation_w",
+            "act_min",
+            "act_max",
+            "mul64",
+            "clamp",
+        ),
+    )
+    return KernelCall(
+        "ep_depthwise_s8_mul",
+        "ep_depthwise_s8_mul.h",
+        (
+            params,
+            Input(0),
+            Const("stream", _stream(filters)),
+            Output(0),
+            Scratch("int32_t"),
+        ),
+        scratch_bytes=4 * ring_h * g["stride_w"] * phase_len,
+        overlaps=(Overlap(0, 0, 0, "exact"),) if _in_place(g, ring_h) else (),
+        macs=macs,
+        cheap_to_share=True,
+        reason=_REASON[mul64],
+    )
+
+
+def _in_place(g: dict[str, int], ring_h: int) -> bool:
+    """Whether no output row overwrites input rows of its channel that are not in the ring yet."""
+    if g["batches"] != 1 or g["out_h"] * g["out_w"] > g["in_h"] * g["in_w"]:
+        return False
+    for oy in range(g["out_h"]):
+        unread = max(0, oy * g["stride_h"] + ring_h - g["pad_top"])
+        if unread < g["in_h"] and (oy + 1) * g["out_w"] > unread * g["in_w"]:
+            return False
+    return True
+
+
+def _stream(filters: MulFilters) -> npt.NDArray[np.uint32]:
+    """Everything that a channel needs, in the order in which the kernel reads it."""
+    taps = np.ascontiguousarray(
+        np.pad(filters.weights, ((0, 0), (0, -filters.weights.shape[1] % 4)))
+    )
+    words = taps.view("<u4").astype(np.uint32)
+    parts = [filters.heads[:, None], filters.factors[:, None], words]
+    return np.concatenate(parts, axis=1).reshape(-1)
