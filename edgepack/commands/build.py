@@ -21,6 +21,13 @@ class Runtime(StrEnum):
     TFLM = "tflm"
 
 
+class Protocol(StrEnum):
+    """What the bench firmware speaks."""
+
+    FULL = "full"
+    FRAMED = "framed"
+
+
 class Optimize(StrEnum):
     """What to prefer where kernels differ."""
 
@@ -42,6 +49,13 @@ def build(
     optimize: Annotated[
         Optimize, typer.Option(help="What to prefer where kernels differ.")
     ] = Optimize.BALANCED,
+    protocol: Annotated[
+        Protocol,
+        typer.Option(
+            help="What the firmware speaks: MLPerf Tiny's text protocol and frames, or frames "
+            "alone (3 KB less flash)."
+        ),
+    ] = Protocol.FULL,
     name: Annotated[
         str | None, typer.Option(help="The model's name; by default the file's.")
     ] = None,
@@ -63,7 +77,7 @@ def build(
     """
     from edgepack.pipeline.build import BuildRequest, build_project
 
-    request = BuildRequest(model, target, runtime.value, optimize.value, name)
+    request = BuildRequest(model, target, runtime.value, optimize.value, name, protocol.value)
     with out().progress() as progress:
         manifest = build_project(request, directory, compile_it=not no_compile, progress=progress)
     plan = _plan(directory) if explain else None

@@ -35,12 +35,14 @@ class ProjectSpec:
         target: the board's id.
         isa: what its kernels may use, and what to optimize for.
         port_dirs: folders under firmware/port/ whose sources belong to the image.
+        protocol: `full` speaks the MLPerf Tiny text protocol and frames, `framed` frames alone.
     """
 
     target: str
     isa: Isa
     port_dirs: tuple[str, ...]
     runtime: Literal["c", "tflm"] = "c"
+    protocol: Literal["full", "framed"] = "full"
 
 
 def emit_project(model_path: Path, directory: Path, spec: ProjectSpec, name: str) -> Manifest:
@@ -59,6 +61,7 @@ def emit_project(model_path: Path, directory: Path, spec: ProjectSpec, name: str
     program = build_program(module, spec.isa)
     c_name = identifier(name)
     options = f"target {spec.target}, runtime {spec.runtime}, optimize {spec.isa.optimize}"
+    options += f", protocol {spec.protocol}"
     origin = Origin(name, digest, options)
     written = _write_sources(directory, program, c_name, origin, data, spec)
     build_id = _build_id(directory, written, options)
@@ -75,7 +78,7 @@ def emit_project(model_path: Path, directory: Path, spec: ProjectSpec, name: str
         include_dirs=tuple(
             sorted({Path(w).parent.as_posix() for w in written if w.endswith(".h")})
         ),
-        defines=(),
+        defines=() if spec.protocol == "full" else ("EP_BENCH_TEXT=0",),
     )
     plan = json.dumps(explain(program), indent=2, sort_keys=True)
     _write(directory, "plan.json", plan + "\n")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from edgepack.ops.shared.base import NodeView
-from edgepack.ops.shared.kernel import KernelCall, Lowered, Params
+from edgepack.ops.shared.kernel import Arg, KernelCall, Lowered, Params
 
 # `balanced` specialises the layers that take at least this share of the estimated instructions.
 _HOT_SHARE = 1 / 16
@@ -52,6 +52,7 @@ def share_code(
     result = list(lowered)
     for positions in groups.values():
         calls = [c for c in (lowered[p] for p in positions) if isinstance(c, KernelCall)]
+        calls = _without_partial_shortcuts(calls)
         varying = _varying(_params(call) for call in calls)
         if len(calls) > 1 and varying:
             for position, call in zip(positions, calls, strict=True):
@@ -85,6 +86,25 @@ def _group_key(call: Lowered) -> tuple[object, ...] | None:
     return (call.function, params.ctype, kinds, *(values[name] for name in params.structural))
 
 
+def _without_partial_shortcuts(calls: list[KernelCall]) -> list[KernelCall]:
+    """Switch off the optional shortcuts that not all calls of a group can take."""
+    off = {
+        name
+        for name in _params(calls[0]).optional
+        if not all(dict(_params(call).fields)[name] for call in calls)
+    }
+    if not off or len(calls) == 1:
+        return calls
+    return [replace(call, args=tuple(_switch_off(a, off) for a in call.args)) for call in calls]
+
+
+def _switch_off(arg: Arg, names: set[str]) -> Arg:
+    if not isinstance(arg, Params):
+        return arg
+    fields = tuple((name, False if name in names else value) for name, value in arg.fields)
+    return replace(arg, fields=fields)
+
+
 def _varying(group: Iterable[Params]) -> tuple[str, ...]:
     """The names of the fields that are not equal in all of the group."""
     columns = zip(*(params.fields for params in group), strict=True)
@@ -93,7 +113,9 @@ def _varying(group: Iterable[Params]) -> tuple[str, ...]:
 
 def _shared(call: KernelCall, varying: tuple[str, ...]) -> KernelCall:
     args = tuple(
-        SharedParams(a.ctype, a.fields, a.structural, varying) if isinstance(a, Params) else a
+        SharedParams(a.ctype, a.fields, a.structural, a.optional, varying)
+        if isinstance(a, Params)
+        else a
         for a in call.args
     )
     return replace(call, args=args, reason=f"{call.reason}; code shared with other layers")

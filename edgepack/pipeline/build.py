@@ -35,6 +35,7 @@ class BuildRequest:
     runtime: Literal["c", "tflm"] = "c"
     optimize: Literal["speed", "size", "ram", "balanced"] = "balanced"
     name: str | None = None
+    protocol: Literal["full", "framed"] = "full"
 
     @property
     def model_name(self) -> str:
@@ -115,6 +116,7 @@ def _fill(
         Isa(frozenset(target.isa), request.optimize),
         port_dirs(target),
         request.runtime,
+        request.protocol,
     )
     manifest = emit_project(request.model, directory, spec, request.model_name)
     if not compile_it:
@@ -145,6 +147,7 @@ def _inputs(request: BuildRequest, target: Target) -> dict[str, Any]:
         "name": request.model_name,
         "runtime": request.runtime,
         "optimize": request.optimize,
+        "protocol": request.protocol,
         "board": target.board.model_dump(mode="json"),
         "soc": target.soc.model_dump(mode="json"),
         "compiler": find_compiler(target).version,

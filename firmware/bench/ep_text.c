@@ -20,7 +20,9 @@
 
 #if !EP_BENCH_TEXT
 
-void ep_text_banner(void) { ep_port_write(EP_TEXT_BANNER, sizeof EP_TEXT_BANNER - 1u); }
+void ep_text_banner(void) {
+    ep_port_write(EP_TEXT_BANNER, sizeof EP_TEXT_BANNER - 1u);
+}
 
 bool ep_text_is_greeting(const char *line) {
     (void)line;
@@ -42,7 +44,7 @@ void ep_text_run(char *line) {
 #if defined(__GNUC__) || defined(__clang__)
 __attribute__((weak))
 #endif
-const ep_bench_text ep_bench_text_instance = {NULL, NULL, EP_TEXT_INPUT_RAW, EP_TEXT_RESULT_VALUES};
+const ep_bench_text ep_bench_text_instance = {NULL, NULL, EP_TEXT_INPUT_RAW};
 
 static const ep_bench_model *const ep_model = &ep_bench_model_instance;
 static const char ep_end[] = "]\r\n";

@@ -20,6 +20,7 @@ from edgepack.ops.shared.requant import ChannelMultipliers, channel_multipliers
 from edgepack.ops.shared.streaming import streaming_lead
 from edgepack.types import Array, DType
 
+_LONG_ENOUGH_FOR_EIGHTS = 32  # words; below, fewer turns of the loop do not pay for the code
 _MAX_BIAS = 1 << 26  # shares a word with a 5-bit shift
 POSITIONS = 4  # output positions that one pass over the weights serves
 _FEW_POSITIONS = 64  # up to here the last block is more than 3 % of the work
@@ -63,7 +64,7 @@ def lower_conv_dsp(
             ("output_offset", out.zero_point),
             ("act_min", low),
             ("act_max", high),
-            ("eights", k_pairs % 8 == 0),
+            ("eights", k_pairs % 8 == 0 and k_pairs >= _LONG_ENOUGH_FOR_EIGHTS),
             ("relu", low == out.zero_point),
             ("reverse", reverse),
         ),
@@ -80,9 +81,8 @@ def lower_conv_dsp(
             "act_min",
             "act_max",
             "tail",
-            "eights",
-            "relu",
         ),
+        optional=("eights", "relu"),
     )
     return KernelCall(
         "ep_conv2d_s8_dsp",

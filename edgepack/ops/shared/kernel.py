@@ -103,11 +103,13 @@ class Params:
     Args:
         structural: the fields that decide which code a kernel needs. Layers that are equal in them
             may share one copy of the code (emit/sharing.py); none: the code is never shared.
+        optional: boolean fields that only switch on a shortcut: false is always correct.
     """
 
     ctype: str
     fields: tuple[tuple[str, FieldValue], ...]
     structural: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
