@@ -106,7 +106,7 @@ static inline int ep_rx_get(ep_rx_ring *ring) {
 }
 
 /* Sleeps while the ring is empty. With interrupts masked, WFI still wakes for a pending one, so a
- * byte that arrives between the test and the WFI is not missed (ARMv7-M ARM, B1.5.19 "Power
+ * byte that arrives between the test and the WFI is not missed (ARMv7-M ARM, B1.5 "Power
  * management"). */
 static inline void ep_rx_wait(const ep_rx_ring *ring) {
     ep_irq_disable();

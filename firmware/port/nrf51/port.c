@@ -158,7 +158,7 @@ void ep_port_set_baud(uint32_t baud) {
     if (baud == 0u || baud > EP_UART_MAX_BAUD) {
         return;
     }
-    /* baud * 2^32 / 16 MHz, rounded to a multiple of 2^12, which gives the manual's table 29.9.15.
+    /* baud * 2^32 / 16 MHz, rounded to a multiple of 2^12, as in the manual's table of BAUDRATE.
      */
     UART_BAUDRATE = ((uint32_t)(((uint64_t)baud * 17592186u) >> 16) + 0x800u) & ~0xFFFu;
 }

@@ -14,7 +14,7 @@
 #include "ep_port.h"
 #include "ep_ticks_exact.h"
 
-#ifndef EP_HW_UART_BASE /* USART1 on PA9 and PA10, alternate function 7 (DS8626 table 9) */
+#ifndef EP_HW_UART_BASE /* USART1 on PA9 and PA10, alternate function 7 (DS8626) */
 #define EP_HW_UART_BASE EP_UART_BASE
 #define EP_HW_UART_IRQ EP_UART_IRQ
 #define EP_HW_UART_RCC_BIT 4u
@@ -64,7 +64,8 @@
 #define CR1_UE (1u << 13)
 
 #define HSI_HZ 16000000u
-/* Turns of a polling loop: more than the 2 ms of a slow crystal (DS8626, table 39) at HSI speed. */
+/* Turns of a polling loop: more than the 2 ms of a slow crystal (DS8626, HSE oscillator) at HSI
+ * speed. */
 #define WAIT_TURNS 60000u
 #define COARSE_SHIFT 16u /* one TIM5 count is 2^16 core cycles, or instructions in QEMU */
 #define MILLIS_SCALE(hz) ((uint32_t)(((uint64_t)1u << (24u + COARSE_SHIFT)) / ((hz) / 1000u)))
@@ -95,19 +96,20 @@ static void start_clock(void) {
     uint32_t divider = HSI_HZ / 1000000u;
 
     RCC_APB1ENR |= 1u << 28; /* PWR */
-    PWR_CR |= 1u << 14;      /* voltage scale 1, needed above 144 MHz (RM0090 5.4.1) */
+    PWR_CR |= 1u << 14;      /* voltage scale 1, needed above 144 MHz (RM0090 chapter 5, PWR_CR) */
     RCC_CR |= RCC_CR_HSEON;
     if (wait_for(&RCC_CR, RCC_CR_HSERDY, RCC_CR_HSERDY)) {
         source = 1u << 22;
         divider = EP_HSE_HZ / 1000000u;
     }
-    /* VCO input 1 MHz, VCO = 2 * core, P = 2, Q = 7 for 48 MHz (RM0090 7.3.2). */
+    /* VCO input 1 MHz, VCO = 2 * core, P = 2, Q = 7 for 48 MHz (RM0090 chapter 7). */
     RCC_PLLCFGR = source | divider | ((EP_CLOCK_HZ / 500000u) << 6) | (7u << 24);
     RCC_CR |= RCC_CR_PLLON;
     if (!wait_for(&RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY)) {
         return;
     }
-    /* 5 wait states up to 168 MHz at 2.7 to 3.6 V; prefetch and both caches on (RM0090 table 10).
+    /* 5 wait states up to 168 MHz at 2.7 to 3.6 V; prefetch and both caches on (RM0090 chapter
+     * 3).
      */
     FLASH_ACR = 5u | (1u << 8) | (1u << 9) | (1u << 10);
     if (!wait_for(&FLASH_ACR, 7u, 5u)) {
@@ -120,7 +122,7 @@ static void start_clock(void) {
     }
 }
 
-/* Alternate function, fast, pulled up (RM0090 8.4). */
+/* Alternate function, fast, pulled up (RM0090 chapter 8). */
 static void connect_pin(uint32_t pin) {
     const uint32_t pair = pin * 2u;
     const uint32_t nibble = (pin % 8u) * 4u;
@@ -154,8 +156,8 @@ static void start_timer(uint32_t base, uint32_t prescaler) {
 static void start_counter(void) {
     RCC_APB1ENR |= (1u << 0) | (1u << 3); /* TIM2, TIM5 */
     has_dwt = ep_dwt_start();
-    /* At full speed the timers run at half the core clock (RM0090 7.2, APB1 prescaler 4); on HSI at
-     * the core's. */
+    /* At full speed the timers run at half the core clock (RM0090 chapter 7, APB1 prescaler 4); on
+     * HSI at the core's. */
     if (emulated || core_hz == HSI_HZ) {
         start_timer(TIM5_BASE, (1u << COARSE_SHIFT) - 1u);
     } else {
@@ -243,7 +245,7 @@ void ep_port_set_baud(uint32_t baud) {
     if (baud == 0u || baud > EP_UART_MAX_BAUD) {
         return;
     }
-    USART_BRR = (uart_clock_hz + baud / 2u) / baud; /* oversampling by 16 (RM0090 30.3.4) */
+    USART_BRR = (uart_clock_hz + baud / 2u) / baud; /* oversampling by 16 (RM0090 chapter 30) */
 }
 
 uint64_t ep_port_ticks(void) {
