@@ -44,15 +44,8 @@ typedef struct {
 /* What db% carries. */
 typedef enum {
     EP_TEXT_INPUT_RAW = 0, /* the input tensors' own bytes */
-    EP_TEXT_INPUT_U8 = 1,  /* unsigned bytes for an int8 input: each has 128 taken off (images) */
-    EP_TEXT_INPUT_F32 = 2 /* float32 for an int8 input, quantized on the device (EP_BENCH_MLPERF) */
+    EP_TEXT_INPUT_U8 = 1   /* unsigned bytes for an int8 input: each has 128 taken off (images) */
 } ep_text_input;
-
-/* What results% prints. */
-typedef enum {
-    EP_TEXT_RESULT_VALUES = 0,     /* every output element, dequantized */
-    EP_TEXT_RESULT_MEAN_SQUARE = 1 /* mean square of output - input (EP_BENCH_MLPERF) */
-} ep_text_result;
 
 /* How the text protocol presents the model. The bench firmware has a weak definition (no tensor
  * information: raw int8 values); generated code may define its own. */
@@ -60,7 +53,6 @@ typedef struct {
     const ep_bench_tensor *inputs;  /* input_count entries, or NULL */
     const ep_bench_tensor *outputs; /* output_count entries, or NULL */
     ep_text_input input;
-    ep_text_result result;
 } ep_bench_text;
 
 extern const ep_bench_text ep_bench_text_instance;

@@ -16,7 +16,7 @@ BUILD_ID = "0123456789abcdef"
 FAILS = b"\xee\xee"  # an input that begins so makes the inference fail with status 4
 HANGS = b"\xdd\xdd"  # or never end
 
-_WARNINGS = [
+_WARNINGS = [  # those of the project
     "-std=c99",
     "-Wall",
     "-Wextra",
@@ -51,7 +51,8 @@ def build(directory: Path) -> Path:
         command = ["gcc", *_WARNINGS, *_SANITIZE, *includes, "-DSTUB_HANG=1", "-c", str(source)]
         runner.run([*command, "-o", str(objects[-1])], timeout=60)
     port = [str(firmware / "port" / "host" / "port.c"), "-D_GNU_SOURCE", "-std=c99"]
-    link = ["gcc", *_SANITIZE, *includes, *port, *map(str, objects), "-lpthread"]
+    wraps = [f"-Wl,--wrap=ep_port_{name}" for name in ("getc", "max_baud", "set_baud")]
+    link = ["gcc", *_SANITIZE, *wraps, *includes, *port, *map(str, objects), "-lpthread"]
     runner.run([*link, "-o", str(program)], timeout=60)
     return program
 

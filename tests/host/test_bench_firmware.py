@@ -89,6 +89,20 @@ def test_layers(session: Session) -> None:
     assert [t.layer for t in session.profile(data)] == [0, 1]
 
 
+def test_baud_is_raised_to_what_both_can_do(device: str) -> None:
+    with open_session(device, timing=TIMING) as session:
+        assert session.raise_baud(2_000_000) == 1_000_000
+        assert session.infer(sample(2)).outputs == outputs(sample(2))
+        assert session.raise_baud(115200) == 1_000_000
+
+
+def test_a_rate_that_does_not_work_is_left_again(device: str) -> None:
+    """The device hears nothing at this rate; after 3 s it falls back, and so does the host."""
+    with open_session(device, timing=TIMING) as session:
+        assert session.raise_baud(500_000) == 115200
+        assert session.infer(sample(3)).outputs == outputs(sample(3))
+
+
 def test_repeated_times(session: Session) -> None:
     times = session.time(sample(1), 20)
     assert times.count == 20
