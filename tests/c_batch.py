@@ -50,8 +50,8 @@ class Case:
     """
 
     id: str
-    model: bytes
-    samples: Sequence[Sequence[Array]]
+    model: bytes = field(repr=False)
+    samples: Sequence[Sequence[Array]] = field(repr=False)
     isa: Isa = field(default_factory=Isa)
 
 
