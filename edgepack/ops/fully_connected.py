@@ -11,12 +11,14 @@ import numpy as np
 from edgepack.ir import Attributes
 from edgepack.ops.shared.base import NodeView, Op, ensure_shape, unsupported
 from edgepack.ops.shared.dense_dsp import lower_dense_dsp
+from edgepack.ops.shared.dense_mul import lower_dense_mul
 from edgepack.ops.shared.fixed_point import (
     FLOAT_ACTIVATION_RANGE,
     activation_range,
     float_activation,
 )
 from edgepack.ops.shared.kernel import Arg, Input, Isa, KernelCall, Lowered, Null, Output, Params
+from edgepack.ops.shared.mul import uses_mul
 from edgepack.ops.shared.quantized import check_quantized
 from edgepack.ops.shared.requant import (
     ChannelMultipliers,
@@ -149,6 +151,10 @@ class FullyConnected(Op):
         multipliers = self._multipliers(view)
         if isa.has("dsp"):
             fast = lower_dense_dsp(view, multipliers, activation, self.macs(view))
+            if fast is not None:
+                return fast
+        if uses_mul(isa):
+            fast = lower_dense_mul(view, multipliers, activation, self.macs(view), isa)
             if fast is not None:
                 return fast
         step = ("scale_step", 1 if multipliers.value.size > 1 else 0)

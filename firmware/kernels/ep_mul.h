@@ -23,9 +23,9 @@
 #define EP_MUL32_ASM 0
 #endif
 
-/* Two values share one factor: low + 2^22 * high. A sum of products of such pairs with int8 weights
- * is A + 2^22 * B; both come apart exactly while A fits 22 bits (checked at build time). */
-#define EP_PAIR_BITS 22
+/* Two values share one factor: low + 2^23 * high. A sum of products of such pairs with int8 weights
+ * is A + 2^23 * B; both come apart exactly while A fits 23 bits (checked at build time). */
+#define EP_PAIR_BITS 23
 
 EP_INLINE int32_t ep_pair(int32_t low, int32_t high) {
     return ep_wrap_add(low, ep_shift_left(high, EP_PAIR_BITS));
@@ -114,6 +114,13 @@ EP_NOINLINE void ep_store_pairs(const ep_store *s, const int64_t *sums, int8_t *
     }
     for (int32_t i = 0; i < high; ++i, then += step) {
         *then = (int8_t)ep_clamp32(ep_scaled64(&scale, ep_pair_high(sums[i])), act_min, act_max);
+    }
+}
+
+/* mul64: stores `count` outputs of whole accumulators. */
+EP_NOINLINE void ep_store_accs(const ep_store *s, const int32_t *accs, int8_t *to, int32_t count) {
+    for (int32_t i = 0; i < count; ++i, to += s->step) {
+        *to = (int8_t)ep_clamp32(ep_scaled64(&s->scale, accs[i]), s->act_min, s->act_max);
     }
 }
 

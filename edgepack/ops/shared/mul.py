@@ -17,7 +17,7 @@ from edgepack.ops.shared.kernel import Isa
 from edgepack.ops.shared.requant import ChannelMultipliers
 from edgepack.types import Array, DType
 
-PAIR_BITS = 22  # EP_PAIR_BITS: what the lower of two paired sums must fit
+PAIR_BITS = 23  # EP_PAIR_BITS: what the lower of two paired sums must fit
 MUL32_ACC = (1 << 20) - 1  # largest accumulator of ep_scaled32
 MUL32_SHIFT = 13  # its largest right shift
 _HEAD_BITS = 26  # magnitude of a start value beside the 5 bits of its shift
