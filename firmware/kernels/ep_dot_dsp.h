@@ -23,7 +23,17 @@ EP_INLINE int32_t ep_second_doubled(int32_t a, int32_t s) {
     return (int32_t)((uint32_t)s - (uint32_t)a) >> 7;
 }
 
-#if EP_DSP_ASM && defined(__OPTIMIZE__)
+/* The loop in assembly needs every general register, which GCC grants at -O1 to -O3 but not always at
+ * -Os: define EP_DOT_ASM to 1 to have it there too (with -fschedule-insns -fno-branch-count-reg). */
+#ifndef EP_DOT_ASM
+#if defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#define EP_DOT_ASM 1
+#else
+#define EP_DOT_ASM 0
+#endif
+#endif
+
+#if EP_DSP_ASM && EP_DOT_ASM
 
 #define EP_DOT_STEP                         \
     "ldr    %[t0], [%[w]], #4\n\t"          \
@@ -44,7 +54,7 @@ EP_INLINE int32_t ep_second_doubled(int32_t a, int32_t s) {
 
 /* All fourteen general registers are in use: eight sums, two pointers, four temporaries; the end of
  * the columns is compared from the stack. */
-#define EP_DOT_ASM(CODE)                                                                        \
+#define EP_DOT_RUN(CODE)                                                                        \
     __asm__ volatile(CODE                                                                       \
                      : [a0] "+r"(a0), [a1] "+r"(a1), [a2] "+r"(a2), [a3] "+r"(a3),              \
                        [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3),              \
@@ -62,14 +72,14 @@ EP_INLINE const uint32_t *ep_dot_2x4(ep_sums *sums, const uint32_t *w, const uin
     uint32_t t0, t1, x0, x1;
     if (eights) {
         const uint32_t *const end = x + pairs * 4;
-        EP_DOT_ASM("1:\n\t" EP_DOT_STEPS_4 EP_DOT_STEPS_4 EP_DOT_UNTIL_END);
+        EP_DOT_RUN("1:\n\t" EP_DOT_STEPS_4 EP_DOT_STEPS_4 EP_DOT_UNTIL_END);
     } else {
         const uint32_t *const end = x + pairs / 4 * 16;
         if (pairs >= 4) {
-            EP_DOT_ASM("1:\n\t" EP_DOT_STEPS_4 EP_DOT_UNTIL_END);
+            EP_DOT_RUN("1:\n\t" EP_DOT_STEPS_4 EP_DOT_UNTIL_END);
         }
         if (pairs % 4 != 0) {
-            EP_DOT_ASM(EP_DOT_STEPS_2);
+            EP_DOT_RUN(EP_DOT_STEPS_2);
         }
     }
     *sums = (ep_sums){a0, a1, a2, a3, s0, s1, s2, s3};
