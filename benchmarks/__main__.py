@@ -1,95 +1,154 @@
-"""Build and run the MLPerf Tiny int8 models on emulated boards; figures as a table and as JSON.
+"""The MLPerf Tiny int8 models on emulated boards, beside TFLite Micro with CMSIS-NN.
 
-    python -m benchmarks [--target NAME ...] [--samples N] [--out FILE]
+    python -m benchmarks [--target NAME ...] [--model NAME ...] [--samples N] [--out FILE]
 
-The models are those of the folder EDGEPACK_DATA, or ../shared/data beside the checkout.
+Prints a table per board, and writes the same as JSON and as a chart beside it. The models are those
+of the folder EDGEPACK_DATA, or ../shared/data beside the checkout. Exits with 1 when something
+failed to build, to run or to compute the right outputs; a missed bar is only marked.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import floor
+from benchmarks.chart import draw
+from benchmarks.measure import MLPERF_TINY, SAMPLES, Figures, core_of, measure, mlperf_tiny
 from edgepack import __version__
-from edgepack.bench.project import BenchRequest, bench
 from edgepack.errors import EdgepackError
-from edgepack.pipeline.build import BuildRequest, build_project
 
-MODELS = ("kws", "ic", "vww", "ad", "sww")
-TARGETS = ("netduinoplus2", "mps2-an386")
-SAMPLES = 3  # instructions hardly depend on the data; parity on many samples is the tests' matter
-FIGURES = ("instructions", "flash", "ram", "arena", "stack", "mismatched_bytes")
+TARGETS = (
+    "netduinoplus2",  # Cortex-M4
+    "mps3-an547",  # Cortex-M55
+    "mps2-an385",  # Cortex-M3
+    "mps2-an385-m0plus",  # Armv6-M code on the same board
+    "mps2-an500",  # Cortex-M7
+    "mps2-an505",  # Cortex-M33
+    "virt-rv32",
+)
 
-
-def data_dir() -> Path:
-    """The folder of models."""
-    named = os.environ.get("EDGEPACK_DATA")
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    folder = (Path(named) if named else beside) / "mlperf_tiny"
-    if not folder.is_dir():
-        sys.exit(f"{folder} does not exist; set EDGEPACK_DATA to the folder of models")
-    return folder
-
-
-def measure(model: Path, target: str, samples: int, folder: Path) -> dict[str, Any]:
-    """The figures of one model on one target; `error` instead of them when it failed."""
-    project = folder / f"{model.stem}-{target}"
-    try:
-        build_project(BuildRequest(model, target), project)
-        report = bench(BenchRequest(project, samples=samples, host=False))
-    except EdgepackError as error:
-        return {"error": error.kind, "message": error.message}
-    sizes, parity, counted = report.sizes, report.parity, report.device.instructions
-    assert sizes is not None and parity is not None
-    return {
-        "instructions": None if counted is None else counted.median,
-        "flash": sizes.flash_bytes.total,
-        # without the reserve: what the stack really used
-        "ram": sizes.ram_bytes.static + sizes.ram_bytes.arena + (sizes.ram_bytes.stack_peak or 0),
-        "arena": sizes.ram_bytes.arena,
-        "stack": sizes.ram_bytes.stack_peak,
-        "mismatched_bytes": parity.mismatched_bytes,
-    }
+Results = dict[str, dict[str, Figures | EdgepackError]]  # by target, then by model
+_WIDTH = 150  # columns, where the terminal does not say more
 
 
 def main() -> int:
     """Measure everything that the arguments name."""
+    given = _arguments()
+    models = mlperf_tiny()
+    missing = [name for name in given.model if name not in models]
+    if missing:
+        sys.exit(f"no model {', '.join(missing)}; set EDGEPACK_DATA to the folder of models")
+    console = Console(highlight=False)
+    console.width = max(console.width, _WIDTH)
+    results: Results = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for target in given.target:
+            results[target] = {}
+            for name in given.model:
+                try:
+                    figures: Figures | EdgepackError = measure(
+                        models[name], target, Path(folder), samples=given.samples
+                    )
+                except EdgepackError as error:
+                    figures = error
+                results[target][name] = figures
+            console.print(_table(target, results[target]))
+    _write(given.out, results, given.samples)
+    chart = draw(results, given.out.with_suffix(".png"))
+    print(f"written: {given.out}, {chart or 'no chart (pip install matplotlib)'}")
+    print("\n".join(floor.origin()))
+    return int(any(_is_wrong(figures) for row in results.values() for figures in row.values()))
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--target", action="append", help="a target; repeatable")
+    parser.add_argument("--model", action="append", choices=MLPERF_TINY, help="repeatable")
     parser.add_argument("--samples", type=int, default=SAMPLES)
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks.json"))
     given = parser.parse_args()
-    models = data_dir()
-    results: dict[str, dict[str, Any]] = {}
-    table = Table("target", "model", *FIGURES)
-    with tempfile.TemporaryDirectory() as folder:
-        for target in given.target or TARGETS:
-            for name in MODELS:
-                path = models / f"{name}_int8.tflite"
-                figures = measure(path, target, given.samples, Path(folder))
-                results.setdefault(target, {})[name] = figures
-                cells = [_cell(figures.get(figure, figures.get("error"))) for figure in FIGURES]
-                table.add_row(target, name, *cells)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    document = {"edgepack": __version__, "samples": given.samples, "results": results}
-    given.out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    console = Console()
-    console.width = max(console.width, 120)
-    console.print(table)
-    print(f"written to {given.out}")
-    return any("error" in figures for row in results.values() for figures in row.values())
+    given.target = given.target or list(TARGETS)
+    given.model = given.model or list(MLPERF_TINY)
+    return given
 
 
-def _cell(value: object) -> str:
-    return f"{value:,.0f}" if isinstance(value, int | float) else str(value or "-")
+def _is_wrong(figures: Figures | EdgepackError) -> bool:
+    return isinstance(figures, EdgepackError) or figures.mismatched_bytes > 0
+
+
+def _table(target: str, row: dict[str, Figures | EdgepackError]) -> Table:
+    core = core_of(target)
+    reference = floor.reference_core(core)
+    beside = "" if reference == core else f", beside the figures of {reference}"
+    table = Table(title=f"{target} ({core}{beside})", box=SIMPLE_HEAD, title_justify="left")
+    table.add_column("model")
+    for title in ("instructions", "x floor", "bar", "", "flash", "with text", "x floor", "bar", ""):
+        table.add_column(title, justify="right")
+    for title in ("RAM", "x floor", "bar", "", "wrong bytes"):
+        table.add_column(title, justify="right")
+    for name, figures in row.items():
+        table.add_row(name, *_cells(core, name, figures))
+    return table
+
+
+def _cells(core: str, model: str, figures: Figures | EdgepackError) -> Iterator[str]:
+    if isinstance(figures, EdgepackError):
+        yield f"{figures.kind}: {figures.message.splitlines()[0][:80]}"
+        return
+    for figure in floor.FIGURES:
+        value, limits = getattr(figures, figure), floor.limits(core, model, figure)
+        ratio = limits.ratio(value)
+        yield f"{value:,.0f}"
+        if figure == "flash":
+            yield "-" if figures.flash_full is None else f"{figures.flash_full:,}"
+        yield "-" if ratio is None else f"{ratio:.2f}"
+        yield "-" if limits.bar is None else f"{limits.bar:,}"
+        yield limits.verdict(value)
+    yield str(figures.mismatched_bytes)
+
+
+def _write(path: Path, results: Results, samples: int) -> None:
+    document: dict[str, Any] = {
+        "edgepack": __version__,
+        "samples": samples,
+        "flash": "of the image that speaks frames only; flash_full has the text protocol too",
+        "floor_origin": list(floor.origin()),
+        "results": {
+            target: {name: _entry(core_of(target), name, f) for name, f in row.items()}
+            for target, row in results.items()
+        },
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def _entry(core: str, model: str, figures: Figures | EdgepackError) -> dict[str, Any]:
+    if isinstance(figures, EdgepackError):
+        return {"error": figures.kind, "message": figures.message}
+    entry = figures.as_dict()
+    for figure in floor.FIGURES:
+        limits = floor.limits(core, model, figure)
+        if limits.floor is not None:
+            value = getattr(figures, figure)
+            entry[f"{figure}_limits"] = {
+                "floor": limits.floor,
+                "bar": limits.bar,
+                "stretch": limits.stretch,
+                "times_below_floor": limits.ratio(value),
+                "verdict": limits.verdict(value),
+            }
+    return entry
 
 
 if __name__ == "__main__":
