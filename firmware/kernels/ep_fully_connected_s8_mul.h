@@ -34,8 +34,9 @@ EP_INLINE uint32_t ep_rotate16(uint32_t x) { return x >> 16 | x << 16; }
 EP_INLINE int32_t ep_ends(uint32_t x) { return (int32_t)(x & 0xFF0000FFu); }
 
 EP_INLINE int64_t ep_dense_word(int64_t sum, uint32_t w, uint32_t x) {
-    sum += (int64_t)ep_ends(w) * ep_ends(x);
-    return sum + (int64_t)ep_ends(ep_rotate16(w)) * ep_ends(ep_rotate16(x));
+    /* what stands above the wanted field may wrap */
+    sum = ep_wrap_add64(sum, (int64_t)ep_ends(w) * ep_ends(x));
+    return ep_wrap_add64(sum, (int64_t)ep_ends(ep_rotate16(w)) * ep_ends(ep_rotate16(x)));
 }
 
 /* Three filters; sums modulo 2^24 in bits 24 to 47. */
