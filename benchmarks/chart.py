@@ -73,7 +73,7 @@ def _panel(
 ) -> None:
     for place, (_, share, bar, verdict) in enumerate(bars := _bars(target, figure, row)):
         axis.bar(place, share, width=0.6, color=_COLOURS[verdict])
-        axis.text(place, share, f"{share:.0%}", ha="center", va="bottom", fontsize=8)
+        axis.text(place, 0.02, f"{share:.0%}", ha="center", color="white", fontsize=9)
         if bar is not None:
             axis.hlines(bar, place - 0.4, place + 0.4, color="black", linewidth=1.5)
     axis.set_xticks(range(len(bars)), [name for name, *_ in bars])
