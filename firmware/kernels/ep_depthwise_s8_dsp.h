@@ -23,7 +23,8 @@ typedef struct {
     int32_t fill;             /* the input's zero point */
     int32_t output_offset;    /* the output's zero point */
     int32_t act_min, act_max;
-    bool relu; /* results below the zero point are clamped */
+    bool narrow; /* few outputs in a row: unroll the loop over them */
+    bool relu;   /* results below the zero point are clamped */
 } ep_depthwise_s8_dsp_params;
 
 EP_INLINE int8_t ep_depthwise_output(const ep_depthwise_s8_dsp_params *p, int32_t acc,
@@ -41,6 +42,7 @@ EP_INLINE void ep_depthwise_plane(const ep_depthwise_s8_dsp_params *p, const int
                                   int16_t *plane) {
     int16_t *to = plane + p->pad_top * p->plane_w + p->pad_left;
     for (int32_t y = 0; y < p->in_h; ++y, to += p->plane_w) {
+        EP_UNROLL(8)
         for (int32_t x = 0; x < p->in_w; ++x, in += p->channels) {
             to[x] = *in;
         }
@@ -132,8 +134,26 @@ EP_INLINE ep_row3 ep_depthwise_row3(const int8_t *bytes) {
     return (ep_row3){(even & 0xFFFFu) | (odd << 16), (odd & 0xFFFFu) | (even & 0xFFFF0000u)};
 }
 
-/* 3x3, stride 1 (two outputs at a time) or 2: six words of taps stay in registers. The left output
+/* One turn of the loop over a row: two outputs with stride 1, one with stride 2. The left output
  * takes w2 as the high half of (w1, w2), the right one w0 as the low half of (w0, w1). */
+#define EP_DEPTHWISE_3X3                                                                    \
+    uint32_t lo = x[0], hi = x[1];                                                          \
+    int32_t a = ep_smlabt(hi, r0.w12, ep_smlad(lo, r0.w01, bias));                          \
+    int32_t b = pairs ? ep_smlad(hi, r0.w12, ep_smlatb(lo, r0.w01, bias)) : 0;              \
+    lo = x[line], hi = x[line + 1];                                                         \
+    a = ep_smlabt(hi, r1.w12, ep_smlad(lo, r1.w01, a));                                     \
+    b = pairs ? ep_smlad(hi, r1.w12, ep_smlatb(lo, r1.w01, b)) : 0;                         \
+    lo = x[2 * line], hi = x[2 * line + 1];                                                 \
+    a = ep_smlabt(hi, r2.w12, ep_smlad(lo, r2.w01, a));                                     \
+    b = pairs ? ep_smlad(hi, r2.w12, ep_smlatb(lo, r2.w01, b)) : 0;                         \
+    *out = ep_depthwise_output(p, a, multiplier, round, shift);                             \
+    out += p->channels;                                                                     \
+    if (pairs && ox + 1 < p->out_w) {                                                       \
+        *out = ep_depthwise_output(p, b, multiplier, round, shift);                         \
+        out += p->channels;                                                                 \
+    }
+
+/* 3x3, stride 1 or 2: six words of taps stay in registers. */
 EP_INLINE void ep_depthwise_rows_3x3(const ep_depthwise_s8_dsp_params *p, const int8_t *bytes,
                                      const int16_t *plane, int32_t bias, int32_t multiplier,
                                      int32_t round, int32_t shift, int8_t *out) {
@@ -141,24 +161,18 @@ EP_INLINE void ep_depthwise_rows_3x3(const ep_depthwise_s8_dsp_params *p, const 
                   r2 = ep_depthwise_row3(bytes + 8);
     const int32_t line = p->plane_w / 2;
     const bool pairs = p->stride_w == 1;
+    const int32_t step = pairs ? 2 : 1;
     for (int32_t oy = 0; oy < p->out_h; ++oy) {
         const uint32_t *x =
             (const uint32_t *)(const void *)(plane + oy * p->stride_h * p->plane_w);
-        for (int32_t ox = 0; ox < p->out_w; ox += pairs ? 2 : 1, ++x) {
-            uint32_t lo = x[0], hi = x[1];
-            int32_t a = ep_smlabt(hi, r0.w12, ep_smlad(lo, r0.w01, bias));
-            int32_t b = pairs ? ep_smlad(hi, r0.w12, ep_smlatb(lo, r0.w01, bias)) : 0;
-            lo = x[line], hi = x[line + 1];
-            a = ep_smlabt(hi, r1.w12, ep_smlad(lo, r1.w01, a));
-            b = pairs ? ep_smlad(hi, r1.w12, ep_smlatb(lo, r1.w01, b)) : 0;
-            lo = x[2 * line], hi = x[2 * line + 1];
-            a = ep_smlabt(hi, r2.w12, ep_smlad(lo, r2.w01, a));
-            b = pairs ? ep_smlad(hi, r2.w12, ep_smlatb(lo, r2.w01, b)) : 0;
-            *out = ep_depthwise_output(p, a, multiplier, round, shift);
-            out += p->channels;
-            if (pairs && ox + 1 < p->out_w) {
-                *out = ep_depthwise_output(p, b, multiplier, round, shift);
-                out += p->channels;
+        if (p->narrow) {
+            EP_UNROLL(4)
+            for (int32_t ox = 0; ox < p->out_w; ox += step, ++x) {
+                EP_DEPTHWISE_3X3;
+            }
+        } else {
+            for (int32_t ox = 0; ox < p->out_w; ox += step, ++x) {
+                EP_DEPTHWISE_3X3;
             }
         }
     }

@@ -20,6 +20,7 @@ from edgepack.ops.shared.kernel import (
 from edgepack.ops.shared.requant import ChannelMultipliers, channel_multipliers
 from edgepack.types import Array, DType
 
+_NARROW = 8  # outputs in a row up to which the loop over them is unrolled
 _MAX_TAP_WORDS = 64  # EP_DEPTHWISE_TAPS
 
 
@@ -72,6 +73,7 @@ def lower_depthwise_dsp(
             ("output_offset", out.zero_point),
             ("act_min", low),
             ("act_max", high),
+            ("narrow", g["out_w"] <= _NARROW),
             ("relu", low == out.zero_point),
         ),
         structural=(
@@ -82,8 +84,8 @@ def lower_depthwise_dsp(
             "stride_w",
             "act_min",
             "act_max",
-            "relu",
         ),
+        optional=("narrow", "relu"),
     )
     in_place = g["batches"] == 1 and out.nbytes <= x.nbytes
     return KernelCall(
