@@ -150,7 +150,7 @@ def build_c(
 
 
 _HELPERS = """
-static int fill; /* what the arena holds before init */
+static int fill; /* what the arena holds before init; negative: whatever malloc left there */
 static void read_exactly(void *to, size_t bytes) {
     if (bytes != 0u && fread(to, bytes, 1, stdin) != 1) {
         fprintf(stderr, "short input\\n");
@@ -163,7 +163,7 @@ static void write_exactly(const void *from, size_t bytes) {
     }
 }
 static void write_high_water(const uint8_t *arena, uint32_t bytes) {
-    while (bytes != 0u && arena[bytes - 1u] == (uint8_t)fill) {
+    while (fill >= 0 && bytes != 0u && arena[bytes - 1u] == (uint8_t)fill) {
         --bytes;
     }
     write_exactly(&bytes, sizeof bytes);
@@ -188,7 +188,7 @@ static void run_{name}(void) {{
     ep_{name} m;
     /* malloc aligns to 16; the size is exact so that the sanitizer sees every byte beyond it */
     uint8_t *arena = malloc({macro}_ARENA_BYTES + 1u);
-    if (arena) {{
+    if (arena && fill >= 0) {{
         memset(arena, fill, {macro}_ARENA_BYTES);
     }}
     if (!arena || ep_{name}_init(&m, arena, {macro}_ARENA_BYTES) != EP_OK) {{

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from edgepack import __version__
 from edgepack.emit.c_text import c_type, comment, identifier, initializer, literal
+from edgepack.emit.instances import Instance, specialise
 from edgepack.emit.program import GraphProgram, Program
 from edgepack.emit.sharing import SharedParams
 from edgepack.emit.templates import render
@@ -18,16 +19,10 @@ from edgepack.ops.shared.kernel import (
     Arg,
     Const,
     Context,
-    FieldValue,
     Input,
-    InputArray,
     KernelCall,
-    Null,
     Output,
-    OutputArray,
-    Params,
     Persistent,
-    PointerArray,
     Scratch,
     State,
     SubgraphRef,
@@ -86,20 +81,6 @@ class _Array:
 
 
 @dataclass(frozen=True)
-class _Instance:
-    """One specialised copy of a kernel: parameters fixed, pointers open."""
-
-    name: str
-    function: str
-    fallible: bool
-    signature: tuple[str, ...]  # C parameter declarations
-    call_args: tuple[str, ...]
-    structs: tuple[tuple[str, str, str], ...]  # ctype, name, initializer
-    locals: tuple[tuple[str, str, str], ...]  # the same, partly read from a table
-    pointers: tuple[str, ...]  # declarations of pointer arrays
-
-
-@dataclass(frozen=True)
 class _Step:
     """One call in a graph's run function and the outputs that the hook reports."""
 
@@ -127,7 +108,7 @@ class _Emission:
     prefix: str
     state: StatePlan
     arrays: dict[tuple[str, bytes, str, int], _Array] = field(default_factory=dict)
-    instances: dict[tuple[object, ...], _Instance] = field(default_factory=dict)
+    instances: dict[tuple[object, ...], Instance] = field(default_factory=dict)
     tables: dict[str, str] = field(default_factory=dict)
     headers: set[str] = field(default_factory=set)
 
@@ -255,97 +236,13 @@ def _call(
     call: KernelCall,
 ) -> str:
     emission.headers.add(call.header)
-    instance = _instance(emission, view, call)
+    instance = specialise(emission.instances, emission.prefix, view, call)
     pointers = [
         _pointer(emission, program, position, view, arg)
         for arg in flat_args(call.args)
         if isinstance(arg, _POINTERS)
     ]
     return f"{instance.name}({', '.join(pointers)})"
-
-
-def _instance(emission: _Emission, view: NodeView, call: KernelCall) -> _Instance:
-    """The specialised copy for this call; calls with equal parameters share one."""
-    signature: list[str] = []
-    call_args: list[str] = []
-    structs: list[tuple[str, str, str]] = []
-    locals_: list[tuple[str, str, str]] = []
-    arrays: list[str] = []
-    for i, arg in enumerate(call.args):
-        name = f"p{i}"
-        declared = _parameter(view, arg, name)
-        if isinstance(arg, SharedParams):
-            signature.append(f"const int32_t *{name}")
-            locals_.append((arg.ctype, f"{name}_all", _mixed_struct(arg, name)))
-            call_args.append(f"&{name}_all")
-        elif declared is not None:
-            signature.append(declared)
-            call_args.append(name)
-        elif isinstance(arg, Params):
-            structs.append((arg.ctype, name, _struct(arg)))
-            call_args.append(f"&{name}")
-        elif isinstance(arg, (InputArray, OutputArray)):
-            call_args.append(_pointer_array(view, arg, name, signature, arrays))
-        elif isinstance(arg, PointerArray):
-            arrays.append(f"const void *{name}[{max(arg.count, 1)}]")
-            call_args.append(name)
-        else:
-            assert isinstance(arg, Null)
-            call_args.append(f"({arg.ctype} *)NULL")
-    key = (call.function, tuple(signature), tuple(call_args), tuple(structs), tuple(locals_))
-    if key not in emission.instances:
-        emission.instances[key] = _Instance(
-            f"{emission.prefix}_k{len(emission.instances)}",
-            call.function,
-            call.fallible,
-            tuple(signature),
-            tuple(call_args),
-            tuple(structs),
-            tuple(locals_),
-            tuple(arrays),
-        )
-    return emission.instances[key]
-
-
-def _pointer_array(
-    view: NodeView,
-    arg: InputArray | OutputArray,
-    name: str,
-    signature: list[str],
-    arrays: list[str],
-) -> str:
-    """The argument for an array of pointers, declared in `arrays` from new parameters."""
-    names = [f"{name}_{n}" for n in range(len(arg.slots))]
-    for element, part in zip(flat_args((arg,)), names, strict=True):
-        signature.append(_parameter(view, element, part) or "")
-    pointed = "const void *" if isinstance(arg, InputArray) else "void *"
-    if not names:
-        return f"({pointed}const *)NULL"
-    if arg.typed:
-        pointed = signature[-1].removesuffix(names[-1])
-    arrays.append(f"{pointed}const {name}[] = {{{', '.join(names)}}}")
-    return name
-
-
-def _parameter(view: NodeView, arg: Arg, name: str) -> str | None:
-    match arg:
-        case Input(slot):
-            return f"const {view.input(slot).dtype.c} *{name}"
-        case Output(slot):
-            return f"{view.output(slot).dtype.c} *{name}"
-        case State(slot):
-            dtype = view.input(slot).dtype
-            return f"{'void' if dtype is DType.RESOURCE else dtype.c} *{name}"
-        case Scratch(ctype) | Persistent(ctype):
-            return f"{ctype} *{name}"
-        case Context():
-            return f"void *{name}"
-        case Const():
-            return f"const {c_type(arg.data)} *{name}"
-        case SubgraphRef():
-            return f"ep_subgraph {name}"
-        case _:
-            return None
 
 
 def _pointer(
@@ -425,27 +322,3 @@ def _unique(emission: _Emission, array: _Array, key: tuple[str, bytes, str, int]
     while name in taken:
         name, n = f"{array.name}{n}", n + 1
     return replace(array, name=name)
-
-
-def _struct(params: Params) -> str:
-    """Designated initializers; a dotted name reaches into a nested struct."""
-    return ", ".join(f".{name} = {_field(value)}" for name, value in params.fields)
-
-
-def _mixed_struct(params: SharedParams, table: str) -> str:
-    """Initializers that are constants where all layers agree and read the table elsewhere."""
-    at = {name: f"{table}[{i}]" for i, name in enumerate(params.varying)}
-    return ", ".join(
-        f".{name} = {_from_table(value, at[name]) if name in at else _field(value)}"
-        for name, value in params.fields
-    )
-
-
-def _from_table(value: FieldValue, expression: str) -> str:
-    return f"{expression} != 0" if isinstance(value, bool) else expression
-
-
-def _field(value: FieldValue) -> str:
-    if isinstance(value, tuple):
-        return "{" + ", ".join(literal(v) for v in value) + "}"
-    return literal(value)
