@@ -121,7 +121,9 @@ class Op(ABC):
         """The outputs computed in numpy with TFLite Micro's exact integer semantics.
 
         Args:
-            inputs: one array per input in the tensor's shape and dtype, None where absent.
+            inputs: one array per input in the tensor's shape and dtype, None where absent. An
+                input that is state (a variable tensor, or the variable that a resource handle
+                names) is the state itself, which the op changes in place.
         """
 
     @abstractmethod
