@@ -23,7 +23,11 @@ EP_INLINE uint32_t ep_pack16(int32_t low, int32_t high) {
 /* Reads that need no alignment; one instruction where the core allows unaligned loads. */
 EP_INLINE uint32_t ep_load32(const void *p) {
     uint32_t x;
+#if defined(__GNUC__) || defined(__clang__)
+    __builtin_memcpy(&x, p, 4); /* with -ffreestanding, memcpy would be a call */
+#else
     memcpy(&x, p, 4);
+#endif
     return x;
 }
 
