@@ -103,10 +103,14 @@ EP_NOINLINE void ep_block_mul64(const ep_block *b, const int32_t *columns, const
     }
 }
 
+/* mul32: sums at four positions. */
+typedef struct {
+    int32_t a0, a1, a2, a3;
+} ep_sums_4;
+
 /* mul32: one filter times four positions. Returns the weights that follow. */
-EP_INLINE const uint8_t *ep_dot_1x4(int32_t *sums, const uint8_t *w, const int32_t *x, int32_t k) {
+EP_INLINE const uint8_t *ep_dot_1x4(ep_sums_4 *s, const uint8_t *w, const int32_t *x, int32_t k) {
 #if EP_MUL32_ASM
-    int32_t a0 = sums[0], a1 = sums[1], a2 = sums[2], a3 = sums[3];
     const int32_t *const end = x + 4 * k;
     uint32_t t = (uint32_t)k & 4u;
 #define EP_STEP(I)                            \
@@ -130,45 +134,47 @@ EP_INLINE const uint8_t *ep_dot_1x4(int32_t *sums, const uint8_t *w, const int32
                      "adds  %[w], #8\n\t"
                      "cmp   %[x], %[end]\n\t"
                      "bne   1b\n\t"
-                     : [a0] "+h"(a0), [a1] "+h"(a1), [a2] "+h"(a2), [a3] "+h"(a3), [w] "+l"(w),
-                       [x] "+l"(x), [t] "+l"(t)
+                     : [a0] "+h"(s->a0), [a1] "+h"(s->a1), [a2] "+h"(s->a2), [a3] "+h"(s->a3),
+                       [w] "+l"(w), [x] "+l"(x), [t] "+l"(t)
                      : [end] "r"(end)
                      : "r3", "r4", "r5", "r6", "cc", "memory");
 #undef EP_STEP
-    sums[0] = a0, sums[1] = a1, sums[2] = a2, sums[3] = a3;
-    return w;
 #else
-    int32_t a0 = sums[0], a1 = sums[1], a2 = sums[2], a3 = sums[3];
     EP_UNROLL(4)
     for (int32_t i = 0; i < k; ++i, x += 4) {
         const int32_t weight = *w++;
-        a0 = ep_wrap_add(a0, weight * x[0]);
-        a1 = ep_wrap_add(a1, weight * x[1]);
-        a2 = ep_wrap_add(a2, weight * x[2]);
-        a3 = ep_wrap_add(a3, weight * x[3]);
+        s->a0 = ep_wrap_add(s->a0, weight * x[0]);
+        s->a1 = ep_wrap_add(s->a1, weight * x[1]);
+        s->a2 = ep_wrap_add(s->a2, weight * x[2]);
+        s->a3 = ep_wrap_add(s->a3, weight * x[3]);
     }
-    sums[0] = a0, sums[1] = a1, sums[2] = a2, sums[3] = a3;
-    return w;
 #endif
+    return w;
 }
 
 /* All filters at up to four positions; `count` of them are kept. */
 EP_NOINLINE void ep_block_mul32(const ep_block *b, const int32_t *columns, const uint32_t *stream,
                                 int8_t *to, int32_t count) {
-    ep_store store = {{0, 0, 0, 0, 0, 0}, b->filters, b->act_min, b->act_max, b->clamp};
-    int32_t base[4] = {0, 0, 0, 0};
-    for (int32_t i = 0; i < b->k; ++i, columns += 4) {
-        base[0] -= columns[0], base[1] -= columns[1], base[2] -= columns[2], base[3] -= columns[3];
+    const bool plain = b->act_min == INT8_MIN && b->act_max == INT8_MAX && !b->clamp;
+    int32_t base0 = 0, base1 = 0, base2 = 0, base3 = 0; /* minus 128 times the sums of inputs */
+    for (const int32_t *x = columns; x < columns + 4 * b->k; x += 4) {
+        base0 -= x[0], base1 -= x[1], base2 -= x[2], base3 -= x[3];
     }
-    columns -= 4 * b->k;
-    for (int32_t f = 0; f < b->filters; ++f, ++to) {
+    base0 *= 128, base1 *= 128, base2 *= 128, base3 *= 128;
+    for (int8_t *const end = to + b->filters; to < end; ++to) {
         const int32_t head = (int32_t)*stream++, start = head >> 5;
-        int32_t sums[4] = {base[0] * 128 + start, base[1] * 128 + start, base[2] * 128 + start,
-                           base[3] * 128 + start};
+        ep_sums_4 s = {ep_wrap_add(base0, start), ep_wrap_add(base1, start),
+                       ep_wrap_add(base2, start), ep_wrap_add(base3, start)};
         stream = (const uint32_t *)(const void *)ep_dot_1x4(
-            sums, (const uint8_t *)(const void *)stream, columns, b->k);
-        store.scale = ep_scale32((int32_t)*stream++, head & 31, b->zero);
-        ep_store_words(&store, sums, to, count);
+            &s, (const uint8_t *)(const void *)stream, columns, b->k);
+        const int32_t accs[4] = {s.a0, s.a1, s.a2, s.a3};
+        const ep_scale scale = ep_scale32((int32_t)*stream++, head & 31, b->zero);
+        if (plain) {
+            ep_store_plain(&scale, b->filters, accs, to, count);
+        } else {
+            const ep_store store = {scale, b->filters, b->act_min, b->act_max, b->clamp};
+            ep_store_words(&store, accs, to, count);
+        }
     }
 }
 

@@ -50,12 +50,47 @@ EP_INLINE const int8_t *ep_window_tap(const ep_conv2d_s8_mul_params *p, const in
     return inside ? in + (y * p->in_w + x) * p->in_c : NULL;
 }
 
+#if EP_MUL32_ASM
+
+/* Widens four inputs, every fourth word of `to`. */
+EP_INLINE void ep_column_4(int32_t *to, const int8_t *a) {
+    uint32_t t;
+#define EP_BYTE(I, J)                     \
+    "ldrb  %[t], [%[a], #" #I "]\n\t"     \
+    "sxtb  %[t], %[t]\n\t"                \
+    "str   %[t], [%[to], #" #J "]\n\t"
+    __asm__ volatile(".syntax unified\n\t" EP_BYTE(0, 0) EP_BYTE(1, 16) EP_BYTE(2, 32)
+                         EP_BYTE(3, 48)
+                     : [t] "=&l"(t)
+                     : [a] "l"(a), [to] "l"(to)
+                     : "memory");
+#undef EP_BYTE
+}
+
+#else
+
+EP_INLINE void ep_column_4(int32_t *to, const int8_t *a) {
+    to[0] = a[0], to[4] = a[1], to[8] = a[2], to[12] = a[3];
+}
+
+#endif
+
 /* Widens n inputs that lie together: every fourth word of `to` from `a`, or from the pairs (a, b). */
 EP_INLINE int32_t *ep_column_run(int32_t *to, const int8_t *a, const int8_t *b, int32_t n,
                                  bool pairs) {
-    EP_UNROLL(4)
-    for (int32_t i = 0; i < n; ++i, to += 4) {
-        *to = pairs ? ep_pair(a[i], b[i]) : a[i];
+    int32_t i = 0;
+    if (pairs) {
+        EP_UNROLL(4)
+        for (; i < n; ++i, to += 4) {
+            *to = ep_pair(a[i], b[i]);
+        }
+        return to;
+    }
+    for (; i < (n & ~3); i += 4, to += 16) {
+        ep_column_4(to, a + i);
+    }
+    for (; i < n; ++i, to += 4) {
+        *to = a[i];
     }
     return to;
 }

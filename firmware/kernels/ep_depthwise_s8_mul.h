@@ -117,6 +117,56 @@ EP_INLINE void ep_tap32(ep_four *f, const int32_t *x, int32_t weight) {
 #endif
 }
 
+/* Where a 3x3 kernel reads: the words of its first column, row by row, and the bytes from there to
+ * the words of the second, and of the third column, less the four words read before. */
+typedef struct {
+    const int32_t *row[3];
+    int32_t second, third;
+} ep_rows_3;
+
+#if EP_MUL32_ASM
+
+/* mul32: all of a 3x3 kernel. */
+EP_INLINE void ep_taps_3x3(ep_four *f, const ep_rows_3 *rows, const int8_t *taps) {
+    uint32_t x, t;
+#define EP_TAP(I)                        \
+    "ldrb  %[t], [%[w], #" #I "]\n\t"    \
+    "sxtb  %[t], %[t]\n\t"               \
+    "ldmia %[x]!, {r3, r4, r5, r6}\n\t"  \
+    "muls  r3, %[t], r3\n\t"             \
+    "add   %[s0], r3\n\t"                \
+    "muls  r4, %[t], r4\n\t"             \
+    "add   %[s1], r4\n\t"                \
+    "muls  r5, %[t], r5\n\t"             \
+    "add   %[s2], r5\n\t"                \
+    "muls  r6, %[t], r6\n\t"             \
+    "add   %[s3], r6\n\t"
+#define EP_ROW(R, A, B, C)                                                          \
+    "ldr   %[x], [%[rows], #" #R "]\n\t" EP_TAP(A) "ldr   %[t], [%[rows], #12]\n\t"  \
+        "adds  %[x], %[x], %[t]\n\t" EP_TAP(B) "ldr   %[t], [%[rows], #16]\n\t"       \
+        "adds  %[x], %[x], %[t]\n\t" EP_TAP(C)
+    __asm__(".syntax unified\n\t" EP_ROW(0, 0, 1, 2) EP_ROW(4, 3, 4, 5) EP_ROW(8, 6, 7, 8)
+            : [s0] "+h"(f->s0), [s1] "+h"(f->s1), [s2] "+h"(f->s2), [s3] "+h"(f->s3),
+              [x] "=&l"(x), [t] "=&l"(t)
+            : [rows] "l"(rows), [w] "l"(taps)
+            : "r3", "r4", "r5", "r6", "cc", "memory");
+#undef EP_ROW
+#undef EP_TAP
+}
+
+#else
+
+EP_INLINE void ep_taps_3x3(ep_four *f, const ep_rows_3 *rows, const int8_t *taps) {
+    for (int32_t ky = 0; ky < 3; ++ky, taps += 3) {
+        const int32_t *const x = rows->row[ky], *const y = x + 4 + rows->second / 4;
+        ep_tap32(f, x, taps[0]);
+        ep_tap32(f, y, taps[1]);
+        ep_tap32(f, y + 4 + rows->third / 4, taps[2]);
+    }
+}
+
+#endif
+
 /* What the outputs of a row share: its ring, the taps, and how they are stored. */
 typedef struct {
     const int32_t *ring, *ring_end, *oldest; /* the row of the first tap */
@@ -156,6 +206,27 @@ EP_INLINE void ep_depthwise_four(const ep_depthwise_s8_mul_params *p, const ep_d
     }
 }
 
+/* mul32, 3x3 kernel: all outputs of one row. */
+EP_INLINE void ep_depthwise_row_3x3(const ep_depthwise_s8_mul_params *p,
+                                    const ep_depthwise_row *r, int8_t *out) {
+    const int32_t s = p->stride_w, d = p->dilation_w, words = s * p->phase_len;
+    const int32_t one = d % s * p->phase_len + d / s;
+    const int32_t two = 2 * d % s * p->phase_len + 2 * d / s;
+    ep_rows_3 rows = {{NULL, NULL, NULL}, 4 * one - 16, 4 * (two - one) - 16};
+    const int32_t *x = r->oldest;
+    for (int32_t ky = 0; ky < 3; ++ky, x += p->dilation_h * words) {
+        x -= x >= r->ring_end ? p->ring_h * words : 0;
+        rows.row[ky] = x;
+    }
+    for (int32_t left = p->out_w; left > 0; left -= 4, out += 4 * p->channels) {
+        ep_four sums = {0, 0, 0, 0, r->start, r->start, r->start, r->start};
+        ep_taps_3x3(&sums, &rows, r->taps);
+        const int32_t accs[4] = {sums.s0, sums.s1, sums.s2, sums.s3};
+        ep_store_words(&r->store, accs, out, ep_min32(left, 4));
+        rows.row[0] += 4, rows.row[1] += 4, rows.row[2] += 4;
+    }
+}
+
 /* One channel. ring: ring_h * stride_w * phase_len words; those without any input hold `fill`. */
 EP_INLINE void ep_depthwise_channel(const ep_depthwise_s8_mul_params *p, const int8_t *in,
                                     const uint32_t *channel, int8_t *out, int32_t *ring) {
@@ -188,8 +259,12 @@ EP_INLINE void ep_depthwise_channel(const ep_depthwise_s8_mul_params *p, const i
             free = free == row.ring_end ? ring : free;
         }
         row.oldest = free;
-        for (int32_t ox = 0; ox < p->half; ox += 4) {
-            ep_depthwise_four(p, &row, ox, out);
+        if (!p->mul64 && p->kernel_h == 3 && p->kernel_w == 3) {
+            ep_depthwise_row_3x3(p, &row, out);
+        } else {
+            for (int32_t ox = 0; ox < p->half; ox += 4) {
+                ep_depthwise_four(p, &row, ox, out);
+            }
         }
         out += p->out_w * c;
     }

@@ -142,7 +142,7 @@ EP_INLINE const uint8_t *ep_dense_4(int32_t *sums, const uint8_t *w, const int8_
 EP_INLINE void ep_fully_connected_s8_mul(const ep_fully_connected_s8_mul_params *p,
                                          const int8_t *in, const uint32_t *stream, int8_t *out) {
     const int32_t group = p->mul64 ? 3 : 4, zero = p->output_offset;
-    ep_store store = {{0, 0, 0, 0, 0, 0}, 1, p->act_min, p->act_max, p->clamp};
+    ep_store store = {{0, 0, 0, 0, 0, 0, 0}, 1, p->act_min, p->act_max, p->clamp};
     store.scale = p->mul64 ? ep_scale64(p->multiplier, p->shift, zero)
                            : ep_scale32(p->multiplier, p->shift, zero);
     for (int32_t b = 0; b < p->batches; ++b, in += p->in_n, out += p->out_n) {

@@ -52,13 +52,14 @@ EP_INLINE int32_t ep_pair_high(int64_t sum) {
 typedef struct {
     int32_t multiplier; /* mul64 */
     int32_t low, mid, high; /* mul32: 11, 11 and 9 bits of the multiplier */
-    int32_t round;      /* both halves and the output's zero point */
+    int32_t round;          /* both halves and the output's zero point */
+    int32_t biased; /* mul32: the same and 128, so that what saturates has more than eight bits */
     int32_t shift;
 } ep_scale;
 
 /* mul64: |acc| < 2^30, shift 1 to 22. */
 EP_INLINE ep_scale ep_scale64(int32_t multiplier, int32_t shift, int32_t zero) {
-    ep_scale s = {multiplier, 0, 0, 0, ep_shift_left(2 * zero + 1, shift - 1), shift};
+    ep_scale s = {multiplier, 0, 0, 0, ep_shift_left(2 * zero + 1, shift - 1), 0, shift};
     return s;
 }
 EP_INLINE int32_t ep_scaled64(const ep_scale *s, int32_t acc) {
@@ -75,6 +76,7 @@ EP_INLINE ep_scale ep_scale32(int32_t multiplier, int32_t shift, int32_t zero) {
                   (multiplier >> 11) & 2047,
                   multiplier >> 22,
                   (1 << 8) + ep_shift_left(2 * zero + 1, shift + 8),
+                  (1 << 8) + ep_shift_left(2 * zero + 257, shift + 8),
                   shift + 9};
     return s;
 }
@@ -126,11 +128,10 @@ EP_NOINLINE void ep_store_accs(const ep_store *s, const int32_t *accs, int8_t *t
 
 #if EP_MUL32_ASM
 
-/* Stores `count` outputs without further limits than int8's. */
-EP_INLINE void ep_store_plain(const ep_store *s, const int32_t *accs, int8_t *to, int32_t count) {
-    const ep_scale *const c = &s->scale;
-    /* 128 more makes saturation a matter of the bits above the lowest eight */
-    const int32_t round = c->round + ep_shift_left(128, c->shift);
+/* mul32: stores `count` outputs, `step` bytes apart, without further limits than int8's. */
+EP_INLINE void ep_store_plain(const ep_scale *c, int32_t step, const int32_t *accs, int8_t *to,
+                              int32_t count) {
+    const int32_t round = c->biased;
     uint32_t sum, t, a;
     __asm__ volatile(".syntax unified\n"
                      "1:\n\t"
@@ -163,15 +164,16 @@ EP_INLINE void ep_store_plain(const ep_store *s, const int32_t *accs, int8_t *to
                      : [accs] "+l"(accs), [to] "+l"(to), [n] "+l"(count), [sum] "=&l"(sum),
                        [t] "=&l"(t), [a] "=&l"(a)
                      : [low] "h"(c->low), [mid] "h"(c->mid), [high] "h"(c->high),
-                       [round] "h"(round), [step] "h"(s->step), [shift] "l"(c->shift)
+                       [round] "h"(round), [step] "h"(step), [shift] "l"(c->shift)
                      : "cc", "memory");
 }
 
 #else
 
-EP_INLINE void ep_store_plain(const ep_store *s, const int32_t *accs, int8_t *to, int32_t count) {
-    for (int32_t i = 0; i < count; ++i, to += s->step) {
-        *to = (int8_t)ep_saturate8(ep_scaled32(&s->scale, accs[i]));
+EP_INLINE void ep_store_plain(const ep_scale *c, int32_t step, const int32_t *accs, int8_t *to,
+                              int32_t count) {
+    for (int32_t i = 0; i < count; ++i, to += step) {
+        *to = (int8_t)ep_saturate8(ep_scaled32(c, accs[i]));
     }
 }
 
@@ -181,7 +183,7 @@ EP_INLINE void ep_store_plain(const ep_store *s, const int32_t *accs, int8_t *to
 EP_NOINLINE void ep_store_words(const ep_store *s, const int32_t *accs, int8_t *to,
                                 int32_t count) {
     if (s->act_min == INT8_MIN && s->act_max == INT8_MAX && !s->clamp) {
-        ep_store_plain(s, accs, to, count);
+        ep_store_plain(&s->scale, s->step, accs, to, count);
         return;
     }
     for (int32_t i = 0; i < count; ++i, to += s->step) {
