@@ -193,11 +193,21 @@ def background(
 
 
 def stop(child: subprocess.Popen[bytes]) -> None:
-    """End a child and everything in its session: SIGTERM, then SIGKILL after a grace time."""
-    for sig in (signal.SIGTERM, signal.SIGKILL):
-        if child.poll() is not None:
-            break
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, sig)
+    """End a child and everything in its session: SIGTERM, then SIGKILL after a grace time.
+
+    A child that has ended may leave children of its own behind (a compiler driver its compiler), so
+    the session is swept in any case.
+    """
+    if child.poll() is None:
+        _signal(child, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(_GRACE_SECONDS)
+    _signal(child, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(_GRACE_SECONDS)
+
+
+def _signal(child: subprocess.Popen[bytes], sig: signal.Signals) -> None:
+    """Signal the child's session; nothing of it may be left."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, sig)
