@@ -12,6 +12,7 @@ from edgepack.ir import Attributes
 from edgepack.ops.shared.base import NodeView, Op, ensure_shape, unsupported
 from edgepack.ops.shared.depthwise_dsp import lower_depthwise_dsp
 from edgepack.ops.shared.depthwise_mul import lower_depthwise_mul
+from edgepack.ops.shared.depthwise_mve import lower_depthwise_mve
 from edgepack.ops.shared.fixed_point import FLOAT_ACTIVATION_RANGE, float_activation
 from edgepack.ops.shared.kernel import Isa, Lowered
 from edgepack.ops.shared.mul import uses_mul
@@ -115,6 +116,10 @@ class DepthwiseConv2D(Op):
             ("pad_top", vertical.pad),
             ("pad_left", horizontal.pad),
         )
+        if isa.has("mve"):
+            fast = lower_depthwise_mve(view, geometry, attrs.activation, self.macs(view))
+            if fast is not None:
+                return fast
         if isa.has("dsp"):
             fast = lower_depthwise_dsp(view, geometry, attrs.activation, self.macs(view))
             if fast is not None:
