@@ -43,7 +43,7 @@ def test_collects_output_and_exit_code() -> None:
 
 
 def test_a_failure_shows_the_command_and_its_last_words() -> None:
-    with pytest.raises(CommandError, match="exit code 1.*boom") as caught:
+    with pytest.raises(CommandError, match=r"(?s)exit code 1.*boom") as caught:
         run([sys.executable, "-c", "raise SystemExit('boom')"], timeout=30, what="explode")
     assert caught.value.message.startswith("explode failed")
     assert caught.value.result.stderr.strip() == "boom"
