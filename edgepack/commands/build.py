@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgepack.commands.explain import read_plan, show_plan
 from edgepack.commands.output import Column, out
 
 if TYPE_CHECKING:
@@ -80,14 +81,14 @@ def build(
     request = BuildRequest(model, target, runtime.value, optimize.value, name, protocol.value)
     with out().progress() as progress:
         manifest = build_project(request, directory, compile_it=not no_compile, progress=progress)
-    plan = _plan(directory) if explain else None
+    plan = read_plan(directory, manifest) if explain else None
     document = {"project": str(directory), **manifest.model_dump(mode="json")}
     if plan is not None:
         document["plan"] = plan
 
     def show() -> None:
         if plan is not None:
-            _show_plan(plan)
+            show_plan(plan)
         _show(directory, manifest)
 
     out().result(document, show)
@@ -114,38 +115,3 @@ def _show(directory: Path, manifest: Manifest) -> None:
         return
     o.line(f"image: {directory / manifest.image}   (build id {manifest.build_id})")
     o.note(f"next:  edgepack bench {directory}")
-
-
-def _plan(directory: Path) -> Any:
-    import json
-
-    return json.loads((directory / "plan.json").read_text(encoding="utf-8"))
-
-
-def _show_plan(plan: dict[str, Any]) -> None:
-    columns = [
-        Column("#", right=True),
-        Column("operator"),
-        Column("kernel"),
-        Column("MACs", right=True),
-        Column("weights [B]", right=True),
-        Column("tables [B]", right=True),
-        Column("scratch [B]", right=True),
-        Column("why"),
-    ]
-    for graph in plan["graphs"]:
-        rows = [
-            [
-                str(layer["index"]),
-                layer["op"],
-                layer["kernel"],
-                f"{layer['macs']:,}",
-                f"{layer['weight_bytes']:,}",
-                f"{layer['table_bytes']:,}",
-                f"{layer['scratch_bytes']:,}",
-                layer["reason"],
-            ]
-            for layer in graph["layers"]
-        ]
-        title = f"{graph['name']}: arena {graph['arena_bytes']:,} bytes"
-        out().table(columns, rows, title=title)

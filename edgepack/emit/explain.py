@@ -4,29 +4,63 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgepack.emit.instances import Instance, specialise
 from edgepack.emit.program import GraphProgram, Program, const_bytes
 from edgepack.ir import Tensor
 from edgepack.manifest import LayerInfo, TensorInfo
+from edgepack.memory.plan import MemoryPlan
 from edgepack.ops.shared.base import NodeView
 from edgepack.ops.shared.kernel import KernelCall, Lowered
 from edgepack.ops.table import OPS
 from edgepack.types import DType
 
 
-def explain(program: Program) -> dict[str, Any]:
-    """The plan as JSON data: arena, buffers with lifetimes, kernels with reasons."""
+def explain(program: Program, prefix: str) -> dict[str, Any]:
+    """The plan as JSON data: arena, buffers with lifetimes, kernels with reasons.
+
+    Args:
+        prefix: what the names in the generated C begin with, `ep_<c_name>`.
+    """
+    functions = _functions(program, prefix)
     return {
         "arena_bytes": program.arena_bytes,
         "optimize": program.isa.optimize,
         "features": sorted(program.isa.features),
-        "graphs": [_graph(g) for g in program.graphs],
+        "graphs": [_graph(g, functions) for g in program.graphs],
         "state": [
             {"name": s.name, "offset": s.offset, "size": s.size} for s in program.state.slots
         ],
     }
 
 
-def _graph(program: GraphProgram) -> dict[str, Any]:
+def _functions(program: Program, prefix: str) -> dict[tuple[int, int], str]:
+    """By graph and layer, the generated C function that runs it (as emit/c_runtime.py names it)."""
+    instances: dict[tuple[object, ...], Instance] = {}
+    return {
+        (number, layer): specialise(instances, prefix, view, call).name
+        for number in program.order
+        for layer, (view, call) in enumerate(
+            zip(program.graphs[number].views(), program.graphs[number].lowered, strict=True)
+        )
+        if isinstance(call, KernelCall)
+    }
+
+
+def _live_bytes(plan: MemoryPlan, layer: int) -> int:
+    """Bytes of the arena that hold something while a layer runs; overlapping buffers count once."""
+    live = sorted(
+        (offset, offset + buffer.size)
+        for buffer, offset in zip(plan.buffers, plan.offsets, strict=True)
+        if buffer.first <= layer <= buffer.last
+    )
+    total = reached = 0
+    for start, end in live:
+        total += max(0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
+
+
+def _graph(program: GraphProgram, functions: dict[tuple[int, int], str]) -> dict[str, Any]:
     plan = program.plan
     return {
         "name": program.graph.name,
@@ -37,12 +71,15 @@ def _graph(program: GraphProgram) -> dict[str, Any]:
                 "index": i,
                 "op": view.node.op,
                 "shapes": view.describe(),
+                "output_shapes": [list(t.shape) for t in view.outputs],
                 "kernel": kernel_name(call),
+                "function": functions.get((program.number, i)),
                 "reason": call.reason,
                 "macs": call.macs if isinstance(call, KernelCall) else 0,
                 "weight_bytes": const_bytes(call, "weights"),
                 "table_bytes": const_bytes(call, "tables"),
                 "scratch_bytes": call.scratch_bytes if isinstance(call, KernelCall) else 0,
+                "live_bytes": _live_bytes(plan, i),
                 "output_offsets": [plan.tensors.get(t.id) for t in view.outputs],
             }
             for i, (view, call) in enumerate(zip(program.views(), program.lowered, strict=True))

@@ -80,7 +80,7 @@ def emit_project(model_path: Path, directory: Path, spec: ProjectSpec, name: str
         ),
         defines=() if spec.protocol == "full" else ("EP_BENCH_TEXT=0",),
     )
-    plan = json.dumps(explain(program), indent=2, sort_keys=True)
+    plan = json.dumps(explain(program, f"ep_{c_name}"), indent=2, sort_keys=True)
     _write(directory, "plan.json", plan + "\n")
     write_manifest(directory, manifest)
     return manifest

@@ -118,4 +118,4 @@ def _shared(call: KernelCall, varying: tuple[str, ...]) -> KernelCall:
         else a
         for a in call.args
     )
-    return replace(call, args=args, reason=f"{call.reason}; code shared with other layers")
+    return replace(call, args=args, reason=f"{call.reason}; shared code")
