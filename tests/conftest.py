@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ops.collection import Collected, collect_cases
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -42,6 +44,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what passing tests wanted to say: their properties called `note`."""
+    for report in terminalreporter.getreports("passed"):
+        for name, text in report.user_properties:
+            if name == "note":
+                terminalreporter.write_line(f"note: {text}")
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real models and data; the test carries the marker `needs_data`."""
@@ -49,6 +59,13 @@ def real_data() -> Path:
     if folder is None:
         pytest.fail("a test that uses real_data must be marked needs_data")
     return folder
+
+
+@pytest.fixture(scope="session")
+def ladder_cases(tmp_path_factory: pytest.TempPathFactory) -> list[Collected]:
+    """Every case that the quick tests of tests/ops make, collected once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    return collect_cases((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "ladder")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +18,13 @@ import serial
 from edgepack.emit.c_runtime import SourceText
 from edgepack.emit.program import Program
 from edgepack.flash import launch
-from edgepack.ops.shared.kernel import Isa, KernelCall
+from edgepack.ops.shared.kernel import Isa
 from edgepack.resources import firmware_dir
 from edgepack.targets import Target
 from edgepack.toolchain import compile_project
 from edgepack.types import Array
 from tests.c_batch import Case, compile_case
+from tests.emulator.case_choice import kernels_of
 from tests.emulator.echo_project import write_project
 from tests.ops.collection import Collected
 from tests.ops.ladder import Tolerance, compare, numpy_outputs
@@ -53,16 +53,6 @@ class BoardCase:
     @property
     def case(self) -> Case:
         return self.collected.case
-
-    @cached_property
-    def kernels(self) -> frozenset[str]:
-        """The C functions that it calls."""
-        return frozenset(
-            call.function
-            for graph in self.program.graphs
-            for call in graph.lowered
-            if isinstance(call, KernelCall)
-        )
 
 
 def run_on_board(cases: Sequence[BoardCase], target: Target, folder: Path) -> int:
@@ -99,19 +89,22 @@ def run_on_board(cases: Sequence[BoardCase], target: Target, folder: Path) -> in
         finally:
             port.close()
     assert built.sizes is not None
-    return built.sizes.flash_bytes.total
+    return built.sizes.flash_total
 
 
 def _check(board_case: BoardCase, port: serial.SerialBase, target: Target) -> None:
     """Read what the board computed for one case and compare it with numpy."""
     case = board_case.case
-    where = f"{target.id}: {case.id} ({', '.join(sorted(board_case.kernels))})"
+    where = f"{target.id}: {case.id} ({', '.join(sorted(kernels_of(board_case.program)))})"
     collected = board_case.collected
     tolerance = Tolerance(collected.relative, collected.absolute, f"of {collected.test}")
     main = board_case.program.main.graph
     for number, expected in enumerate(numpy_outputs(case)):
         header = _read(port, len(_HEADER) + 2, where)
-        assert header == _HEADER + b"\0\0", f"{where}, sample {number}: {header!r}"
+        assert header.startswith(_HEADER), f"{where}, sample {number}: {header!r}"
+        status, guard = header[len(_HEADER) :]
+        assert status == 0, f"{where}, sample {number}: status {status}"
+        assert guard == 0, f"{where}, sample {number}: written behind the arena"
         got: list[Array] = []
         for tensor in (main.tensors[i] for i in main.outputs):
             raw = _read(port, tensor.nbytes, where)
@@ -135,7 +128,8 @@ def _main(cases: Sequence[BoardCase]) -> str:
 
 {declarations}
 
-static uint8_t arena[{largest + _GUARD_BYTES}] __attribute__((section(".bss.ep_arena"), aligned(16)));
+__attribute__((section(".bss.ep_arena"), aligned(16)))
+static uint8_t arena[{largest + _GUARD_BYTES}];
 
 int ep_main(void) {{
     ep_port_init();

@@ -6,7 +6,7 @@ summation and the C library's transcendental functions; nothing else may differ.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,6 +18,7 @@ from edgepack.frontends.tflite import load_tflite
 from edgepack.ops.evaluate import evaluate, initial_state
 from edgepack.types import Array
 from tests.c_batch import Case, run_c
+from tests.ops.collection import store, stores_cases
 from tests.oracles import run_litert, run_litert_sequence, run_tflm, run_tflm_sequence
 
 
@@ -52,21 +53,29 @@ def climb(
         oracle: who else wrote an interpreter for this op: TFLM where it has the op, LiteRT's
             reference kernels where only they do.
     """
+    if stores_cases():
+        store(cases, tolerance.relative, tolerance.absolute)
+        return
     compiled = run_c(cases, work)
     for case, outputs in zip(cases, compiled, strict=True):
-        module = load_tflite(case.model, name=case.id)
-        state = initial_state(module)
         theirs = _oracle_outputs(case, oracle)
-        for number, (sample, got) in enumerate(zip(case.samples, outputs, strict=True)):
-            values = evaluate(module, sample, state)
-            expected = [
-                values[i] if i in values else _const(module.main.tensors[i].data)
-                for i in module.main.outputs
-            ]
+        for number, (expected, got) in enumerate(zip(numpy_outputs(case), outputs, strict=True)):
             where = f"{case.id}, sample {number}"
             if theirs:
-                _compare(f"{where}: numpy against {oracle}", expected, theirs[number], tolerance)
-            _compare(f"{where}: generated C against numpy", got, expected, tolerance)
+                compare(f"{where}: numpy against {oracle}", expected, theirs[number], tolerance)
+            compare(f"{where}: generated C against numpy", got, expected, tolerance)
+
+
+def numpy_outputs(case: Case) -> Iterator[list[Array]]:
+    """What the numpy references compute for every sample."""
+    module = load_tflite(case.model, name=case.id)
+    state = initial_state(module)
+    for sample in case.samples:
+        values = evaluate(module, sample, state)
+        yield [
+            values[i] if i in values else _const(module.main.tensors[i].data)
+            for i in module.main.outputs
+        ]
 
 
 def _oracle_outputs(case: Case, oracle: Oracle) -> list[list[Array]]:
@@ -86,9 +95,10 @@ def _const(data: Array | None) -> Array:
     return data
 
 
-def _compare(
+def compare(
     where: str, actual: Sequence[Array], expected: Sequence[Array], tolerance: Tolerance
 ) -> None:
+    """Raise AssertionError with the first element that differs; `where` starts the message."""
     assert len(actual) == len(expected), where
     for slot, (a, e) in enumerate(zip(actual, expected, strict=True)):
         assert a.size == e.size, f"{where}, output {slot}: {a.shape} against {e.shape}"
