@@ -26,6 +26,7 @@ typedef struct {
     int32_t fill;      /* the input's zero point */
     int32_t output_offset;
     int32_t act_min, act_max;
+    bool three; /* a 3x3 kernel */
     bool mul64;
     bool clamp; /* mul32: accumulators may exceed 2^20, where outputs are saturated already */
 } ep_depthwise_s8_mul_params;
@@ -122,7 +123,53 @@ EP_INLINE void ep_tap32(ep_four *f, const int32_t *x, int32_t weight) {
 typedef struct {
     const int32_t *row[3];
     int32_t second, third;
+    int32_t taps[9]; /* mul64 */
 } ep_rows_3;
+
+/* mul64: all of a 3x3 kernel. */
+EP_INLINE void ep_taps_3x3_pairs(ep_four *f, const ep_rows_3 *rows, bool neighbours) {
+#if EP_MUL64_ASM
+    uint32_t x, t, x0, x1;
+#define EP_TAP(T, A, B)                                                                          \
+    "ldr   %[t], [%[rows], #" #T "]\n\t"                                                         \
+    "ldrd  %[x0], %[x1], [%[x], #" #A "]\n\t"                                                    \
+    "smlal %Q[p0], %R[p0], %[x0], %[t]\n\t"                                                      \
+    "smlal %Q[p1], %R[p1], %[x1], %[t]\n\t"                                                      \
+    "ldrd  %[x0], %[x1], [%[x], #" #B "]\n\t"                                                    \
+    "smlal %Q[p2], %R[p2], %[x0], %[t]\n\t"                                                      \
+    "smlal %Q[p3], %R[p3], %[x1], %[t]\n\t"
+#define EP_MOVE(D) "ldr   %[t], [%[rows], #" #D "]\n\tadd   %[x], %[t]\n\tadds  %[x], #16\n\t"
+#define EP_ROW(R, A, B, C) \
+    "ldr   %[x], [%[rows], #" #R "]\n\t" EP_TAP(A, 0, 8) EP_TAP(B, 4, 12) EP_TAP(C, 8, 16)
+#define EP_FAR(R, A, B, C)                                                               \
+    "ldr   %[x], [%[rows], #" #R "]\n\t" EP_TAP(A, 0, 8) EP_MOVE(12) EP_TAP(B, 0, 8)     \
+        EP_MOVE(16) EP_TAP(C, 0, 8)
+#define EP_TAPS_ASM(ROW)                                                                         \
+    __asm__(ROW(0, 20, 24, 28) ROW(4, 32, 36, 40) ROW(8, 44, 48, 52)                              \
+            : [p0] "+r"(f->p0), [p1] "+r"(f->p1), [p2] "+r"(f->p2), [p3] "+r"(f->p3),             \
+              [x] "=&r"(x), [t] "=&r"(t), [x0] "=&r"(x0), [x1] "=&r"(x1)                          \
+            : [rows] "r"(rows)                                                                   \
+            : "cc", "memory")
+    if (neighbours) {
+        EP_TAPS_ASM(EP_ROW);
+    } else {
+        EP_TAPS_ASM(EP_FAR);
+    }
+#undef EP_TAPS_ASM
+#undef EP_FAR
+#undef EP_ROW
+#undef EP_MOVE
+#undef EP_TAP
+#else
+    (void)neighbours;
+    for (int32_t ky = 0; ky < 3; ++ky) {
+        const int32_t *const x = rows->row[ky], *const y = x + 4 + rows->second / 4;
+        ep_tap64(f, x, rows->taps[3 * ky]);
+        ep_tap64(f, y, rows->taps[3 * ky + 1]);
+        ep_tap64(f, y + 4 + rows->third / 4, rows->taps[3 * ky + 2]);
+    }
+#endif
+}
 
 #if EP_MUL32_ASM
 
@@ -185,7 +232,6 @@ EP_INLINE void ep_depthwise_four(const ep_depthwise_s8_mul_params *p, const ep_d
     const int8_t *taps = r->taps;
     for (int32_t ky = 0; ky < p->kernel_h; ++ky, x += p->dilation_h * words) {
         x -= x >= r->ring_end ? p->ring_h * words : 0;
-        EP_UNROLL(4)
         for (int32_t kx = 0; kx < p->kernel_w; ++kx) {
             const int32_t at = kx * p->dilation_w;
             if (p->mul64) {
@@ -206,25 +252,46 @@ EP_INLINE void ep_depthwise_four(const ep_depthwise_s8_mul_params *p, const ep_d
     }
 }
 
-/* mul32, 3x3 kernel: all outputs of one row. */
+/* 3x3 kernel: all outputs of one row. */
 EP_INLINE void ep_depthwise_row_3x3(const ep_depthwise_s8_mul_params *p,
-                                    const ep_depthwise_row *r, int8_t *out) {
-    const int32_t s = p->stride_w, d = p->dilation_w, words = s * p->phase_len;
-    const int32_t one = d % s * p->phase_len + d / s;
-    const int32_t two = 2 * d % s * p->phase_len + 2 * d / s;
-    ep_rows_3 rows = {{NULL, NULL, NULL}, 4 * one - 16, 4 * (two - one) - 16};
+                                    const ep_depthwise_row *r, ep_rows_3 *rows, int8_t *out) {
+    const int32_t words = p->stride_w * p->phase_len, c = p->channels, half = p->half;
     const int32_t *x = r->oldest;
     for (int32_t ky = 0; ky < 3; ++ky, x += p->dilation_h * words) {
         x -= x >= r->ring_end ? p->ring_h * words : 0;
-        rows.row[ky] = x;
+        rows->row[ky] = x;
     }
-    for (int32_t left = p->out_w; left > 0; left -= 4, out += 4 * p->channels) {
-        ep_four sums = {0, 0, 0, 0, r->start, r->start, r->start, r->start};
-        ep_taps_3x3(&sums, &rows, r->taps);
-        const int32_t accs[4] = {sums.s0, sums.s1, sums.s2, sums.s3};
-        ep_store_words(&r->store, accs, out, ep_min32(left, 4));
-        rows.row[0] += 4, rows.row[1] += 4, rows.row[2] += 4;
+    const int64_t first = ep_pair_start(r->start, r->start);
+    for (int32_t ox = 0; ox < half; ox += 4, out += 4 * c) {
+        ep_four sums = {first, first, first, first, r->start, r->start, r->start, r->start};
+        const int32_t left = ep_min32(half - ox, 4);
+        if (p->mul64) {
+            ep_taps_3x3_pairs(&sums, rows, p->stride_w == 1 && p->dilation_w == 1);
+            const int64_t pairs[4] = {sums.p0, sums.p1, sums.p2, sums.p3};
+            ep_store_pairs(&r->store, pairs, out, left, out + half * c,
+                           ep_min32(left, p->out_w - half - ox));
+        } else {
+            ep_taps_3x3(&sums, rows, r->taps);
+            const int32_t accs[4] = {sums.s0, sums.s1, sums.s2, sums.s3};
+            ep_store_words(&r->store, accs, out, left);
+        }
+        rows->row[0] += 4, rows->row[1] += 4, rows->row[2] += 4;
     }
+}
+
+/* What does not change from row to row. */
+EP_INLINE ep_rows_3 ep_rows_3_of(const ep_depthwise_s8_mul_params *p, const int8_t *taps) {
+    const int32_t s = p->stride_w, d = p->dilation_w;
+    const int32_t one = d % s * p->phase_len + d / s;
+    const int32_t two = 2 * d % s * p->phase_len + 2 * d / s;
+    ep_rows_3 rows = {
+        {NULL, NULL, NULL}, 4 * one - 16, 4 * (two - one) - 16, {0, 0, 0, 0, 0, 0, 0, 0, 0}};
+    if (p->mul64 && p->three) {
+        for (int32_t i = 0; i < 9; ++i) {
+            rows.taps[i] = taps[i];
+        }
+    }
+    return rows;
 }
 
 /* One channel. ring: ring_h * stride_w * phase_len words; those without any input hold `fill`. */
@@ -243,6 +310,7 @@ EP_INLINE void ep_depthwise_channel(const ep_depthwise_s8_mul_params *p, const i
                   : ep_scale32(factor, head & 31, p->output_offset),
          c, p->act_min, p->act_max, p->clamp}};
     ep_depthwise_row row = shared;
+    ep_rows_3 rows = ep_rows_3_of(p, row.taps);
     int32_t *free = ring; /* where the next row goes: over the oldest */
     int32_t y = -p->pad_top;
     for (int32_t oy = 0; oy < p->out_h; ++oy) {
@@ -259,8 +327,8 @@ EP_INLINE void ep_depthwise_channel(const ep_depthwise_s8_mul_params *p, const i
             free = free == row.ring_end ? ring : free;
         }
         row.oldest = free;
-        if (!p->mul64 && p->kernel_h == 3 && p->kernel_w == 3) {
-            ep_depthwise_row_3x3(p, &row, out);
+        if (p->three) {
+            ep_depthwise_row_3x3(p, &row, &rows, out);
         } else {
             for (int32_t ox = 0; ox < p->half; ox += 4) {
                 ep_depthwise_four(p, &row, ox, out);

@@ -106,9 +106,7 @@ def test_dense_climbs(isa: Isa, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("make", [conv, depthwise, dense], ids=["conv", "depthwise", "dense"])
 @CORES
-def test_falls_back_where_the_conditions_do_not_hold(
-    make: Any, isa: Isa, tmp_path: Path
-) -> None:
+def test_falls_back_where_the_conditions_do_not_hold(make: Any, isa: Isa, tmp_path: Path) -> None:
     """Factors of one and more, and accumulators near 2**31: the portable kernel takes over."""
     rng = np.random.default_rng(3)
     name = {conv: "3x3 same", depthwise: "3x3", dense: "row"}[make]

@@ -65,7 +65,7 @@ def lower_conv_mul(
             ("clamp", filters.clamp),
             ("reverse", reverse),
         ),
-        structural=("batches", "dilation_w", "mul64", "pointwise", "reverse"),
+        structural=("batches", "dilation_w", "mul64", "pointwise"),
     )
     return KernelCall(
         "ep_conv2d_s8_mul",

@@ -1,4 +1,4 @@
-"""Lowering of int8 FULLY_CONNECTED for cores with a multiplier only (ep_fully_connected_s8_mul.h)."""
+"""Lowering of int8 FULLY_CONNECTED without DSP extensions (ep_fully_connected_s8_mul.h)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from edgepack.ops.shared.mul import MulFilters, mul_filters
 from edgepack.ops.shared.requant import ChannelMultipliers
 from edgepack.types import DType
 
+_FEW_MACS = 1000  # below, the portable kernel's smaller code is worth more
 _FIELD = 24  # bits between the fields of mul64's products
 _REASON = {
     True: "SMLAL on two inputs at once, three filters at a time",
@@ -25,6 +26,8 @@ def lower_dense_mul(
     """The kernel's call, or None where its conditions do not hold."""
     x, w, out = view.input(0), view.input(1), view.output()
     if w.dtype is not DType.INT8 or w.data is None:
+        return None
+    if macs < _FEW_MACS and isa.optimize != "speed":
         return None
     mul64 = isa.has("mul64")
     filters = mul_filters(view, w.data, multipliers, mul64=mul64)

@@ -64,21 +64,16 @@ def lower_depthwise_mul(
             ("output_offset", out.zero_point),
             ("act_min", low),
             ("act_max", high),
+            ("three", g["kernel_h"] == g["kernel_w"] == 3),
             ("mul64", mul64),
             ("clamp", filters.clamp),
         ),
         structural=(
             "batches",
-            "kernel_h",
-            "kernel_w",
-            "stride_h",
             "stride_w",
-            "dilation_h",
             "dilation_w",
-            "act_min",
-            "act_max",
+            "three",
             "mul64",
-            "clamp",
         ),
     )
     return KernelCall(
