@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,6 +54,10 @@ class Case:
     model: bytes = field(repr=False)
     samples: Sequence[Sequence[Array]] = field(repr=False)
     isa: Isa = field(default_factory=Isa)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What hypothesis shows of a case: the bytes of the model would fill screens."""
+        printer.text(f"Case({self.id!r})")
 
 
 def compile_case(case: Case, name: str) -> tuple[Program, SourceText]:

@@ -46,6 +46,6 @@ class Abs(Unary):
         return unary_call(view, "ep_abs_s16", "ep_unary.h", "ep_abs_s16_params", fields)
 
     def _factor(self, view: NodeView) -> Multiplier | None:
-        """The ratio of the scales, taken in float32; None where they are equal."""
-        source, target = np.float32(view.input(0).scale), np.float32(view.output().scale)
-        return None if source == target else quantize_multiplier(float(source / target))
+        """The ratio of the scales in float64; None where they are equal."""
+        source, target = view.input(0).scale, view.output().scale
+        return None if source == target else quantize_multiplier(source / target)

@@ -74,10 +74,13 @@ class LeakyRelu(Unary):
         )
 
     def _factors(self, view: NodeView) -> tuple[Multiplier, Multiplier]:
-        """Multipliers for numbers from zero on and (the slope's size) below, from float32."""
-        source, out = np.float32(view.input(0).scale), np.float32(view.output().scale)
-        slope = source * np.float32(abs(self._alpha(view))) / out
-        return quantize_multiplier(float(source / out)), quantize_multiplier(float(slope))
+        """Multipliers for numbers from zero on and (the slope's size) below.
+
+        TFLM's interpreter computes them in float64, LiteRT in float32.
+        """
+        source, out = view.input(0).scale, view.output().scale
+        slope = source * float(np.float32(abs(self._alpha(view)))) / out
+        return quantize_multiplier(source / out), quantize_multiplier(slope)
 
     def _alpha(self, view: NodeView) -> float:
         assert isinstance(view.node.attrs, LeakyReluAttributes)

@@ -58,15 +58,14 @@ class Sub(FusedBinary):
         )
 
     def _rescale(self, view: NodeView) -> Rescale:
-        """As ADD's, but TFLM takes these ratios in float32."""
+        """As ADD's; in float64, as TFLM's interpreter computes them (LiteRT: float32)."""
         out = view.output()
-        first, second = np.float32(view.input(0).scale), np.float32(view.input(1).scale)
+        first, second = view.input(0).scale, view.input(1).scale
         left_shift = _LEFT_SHIFT[out.dtype]
-        common = np.float32(2) * max(first, second)
-        unit = np.float32(1 << left_shift) * np.float32(out.scale)
+        common = 2.0 * max(first, second)
         return Rescale(
-            quantize_multiplier(float(first / common)),
-            quantize_multiplier(float(second / common)),
-            quantize_multiplier(float(common / unit)),
+            quantize_multiplier(first / common),
+            quantize_multiplier(second / common),
+            quantize_multiplier(common / ((1 << left_shift) * out.scale)),
             left_shift,
         )

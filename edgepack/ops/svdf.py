@@ -201,13 +201,11 @@ class Svdf(Op):
         )
 
     def _scales(self, view: NodeView) -> _Scales:
-        """TFLM multiplies and divides these scales in float32."""
-        x, feature, time, state = (
-            np.float32(view.input(i).scale) for i in (_X, _FEATURE, _TIME, _STATE)
-        )
+        """In float64, as TFLM's interpreter computes them."""
+        x, feature, time, state = (view.input(i).scale for i in (_X, _FEATURE, _TIME, _STATE))
         return _Scales(
-            quantize_multiplier(float(x * feature / state)),
-            quantize_multiplier(float(state * time / np.float32(view.output().scale))),
+            quantize_multiplier(x * feature / state),
+            quantize_multiplier(state * time / view.output().scale),
         )
 
     def _attrs(self, view: NodeView) -> SvdfAttributes:

@@ -77,14 +77,10 @@ class _Products:
 
 
 def gate_multipliers(view: NodeView) -> list[tuple[Multiplier, Multiplier]]:
-    """Per gate the factors of the input's and the hidden state's sums to Q3.12.
-
-    The product of two scales is taken in float32, as TFLM prepares a dense layer.
-    """
+    """Per gate the factors of the input's and the hidden state's sums to Q3.12."""
 
     def factor(source: Tensor, slot: int) -> Multiplier:
-        product = np.float32(source.scale) * np.float32(view.input(slot).scale)
-        return quantize_multiplier(float(product) / _GATE_SCALE)
+        return quantize_multiplier(source.scale * view.input(slot).scale / _GATE_SCALE)
 
     return [
         (factor(view.input(0), w), factor(view.input(HIDDEN), r))

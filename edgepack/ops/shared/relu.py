@@ -70,9 +70,8 @@ class ClampOp(Unary):
         )
 
     def _factor(self, view: NodeView) -> Multiplier:
-        """The ratio of the scales, taken in float32."""
-        ratio = np.float32(view.input(0).scale) / np.float32(view.output().scale)
-        return quantize_multiplier(float(ratio))
+        """The ratio of the scales in float64, as TFLM's interpreter has it (LiteRT: float32)."""
+        return quantize_multiplier(view.input(0).scale / view.output().scale)
 
     def _range(self, view: NodeView) -> tuple[int, int]:
         out = view.output()

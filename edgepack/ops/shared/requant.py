@@ -46,10 +46,10 @@ def channel_multipliers(
 def tensor_multiplier(source: Tensor, weights: Tensor, output: Tensor) -> Multiplier:
     """One multiplier for the whole tensor, as TFLM prepares FULLY_CONNECTED and BATCH_MATMUL.
 
-    It takes the product of the two input scales in float32, unlike channel_multipliers.
+    In float64 throughout, as TFLM's interpreter of 2026 has it; LiteRT rounds the product of the
+    two input scales to float32, which moves ties.
     """
-    product = float(np.float32(source.scale) * np.float32(weights.scale))
-    return quantize_multiplier(product / output.scale)
+    return quantize_multiplier(source.scale * weights.scale / output.scale)
 
 
 def one_multiplier(part: Multiplier) -> ChannelMultipliers:
