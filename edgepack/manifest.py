@@ -76,8 +76,18 @@ class Sizes(_Record):
     ram_stack_reserved: int
 
 
+class TflmInfo(_Record):
+    """The TensorFlow Lite Micro library in the image: its digest and the kernels that it holds."""
+
+    library_sha256: str
+    kernels: str
+
+
 class Manifest(_Record):
-    """The hand-over of a project directory; paths are relative to it, in POSIX form."""
+    """The hand-over of a project directory; paths are relative to it, in POSIX form.
+
+    `tflm` is None for runtime c, and where the project was generated without a TFLM build.
+    """
 
     format: Literal[1] = MANIFEST_FORMAT
     edgepack_version: str
@@ -92,6 +102,7 @@ class Manifest(_Record):
     defines: tuple[str, ...]
     image: str | None = None
     toolchain: ToolchainInfo | None = None
+    tflm: TflmInfo | None = None
     sizes: Sizes | None = None
 
 

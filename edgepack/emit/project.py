@@ -16,10 +16,13 @@ from edgepack.emit.c_runtime import Origin, emit_c_runtime
 from edgepack.emit.c_text import identifier
 from edgepack.emit.explain import explain, layer_infos, tensor_info
 from edgepack.emit.program import Program, build_program, const_bytes, parameters
+from edgepack.emit.sources import Sources, write_text
 from edgepack.emit.templates import render
 from edgepack.emit.tflm_array import emit_tflm_array
-from edgepack.emit.tflm_glue import emit_tflm_glue
+from edgepack.emit.tflm_files import THIRD_PARTY, TflmBuild
+from edgepack.emit.tflm_project import emit_tflm_sources
 from edgepack.frontends.tflite import load_tflite
+from edgepack.ir import Module
 from edgepack.manifest import Manifest, ModelInfo, write_manifest
 from edgepack.ops.shared.kernel import Isa
 from edgepack.resources import firmware_dir
@@ -36,6 +39,9 @@ class ProjectSpec:
         isa: what its kernels may use, and what to optimize for.
         port_dirs: folders under firmware/port/ whose sources belong to the image.
         protocol: `full` speaks the MLPerf Tiny text protocol and frames, `framed` frames alone.
+        board: it brings no C++ library of its own, unlike the host.
+        tflm: for runtime tflm the build to link, or None to write the sources alone.
+        tflm_arena: bytes of TFLM's arena, or None for an estimate.
     """
 
     target: str
@@ -43,6 +49,9 @@ class ProjectSpec:
     port_dirs: tuple[str, ...]
     runtime: Literal["c", "tflm"] = "c"
     protocol: Literal["full", "framed"] = "full"
+    board: bool = True
+    tflm: TflmBuild | None = None
+    tflm_arena: int | None = None
 
 
 def emit_project(model_path: Path, directory: Path, spec: ProjectSpec, name: str) -> Manifest:
@@ -58,65 +67,74 @@ def emit_project(model_path: Path, directory: Path, spec: ProjectSpec, name: str
     data = model_path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     module = load_tflite(model_path, name=name)
-    program = build_program(module, spec.isa)
-    c_name = identifier(name)
     options = f"target {spec.target}, runtime {spec.runtime}, optimize {spec.isa.optimize}"
     options += f", protocol {spec.protocol}"
     origin = Origin(name, digest, options)
-    written = _write_sources(directory, program, c_name, origin, data, spec)
+    (directory / "model.tflite").write_bytes(data)
+    made = _model_sources(directory, module, data, origin, spec)
+    folders = ["runtime", "bench", *(f"port/{d}" for d in spec.port_dirs), *made.folders]
+    firmware = copy_firmware(directory, made.roots, folders)
+    written = [*made.written, *firmware]
+    own = {Path(w).parent.as_posix() for w in written if w.endswith(".h") and not _foreign(w)}
     build_id = _build_id(directory, written, options)
-    _write(directory, "build_id.c", render("build_id.c.j2", build_id=build_id))
+    write_text(directory, "build_id.c", render("build_id.c.j2", build_id=build_id))
     manifest = Manifest(
         edgepack_version=__version__,
         build_id=build_id,
         runtime=spec.runtime,
         target=spec.target,
         optimize=spec.isa.optimize,
-        model=_model_info(program, name, c_name, digest),
-        arena_bytes=program.arena_bytes,
+        model=made.model,
+        arena_bytes=made.arena_bytes,
         sources=_sources(written),
-        include_dirs=tuple(
-            sorted({Path(w).parent.as_posix() for w in written if w.endswith(".h")})
-        ),
-        defines=() if spec.protocol == "full" else ("EP_BENCH_TEXT=0",),
+        include_dirs=(*sorted(own), *made.include_dirs),
+        defines=(*made.defines, *(() if spec.protocol == "full" else ("EP_BENCH_TEXT=0",))),
+        tflm=made.tflm,
     )
-    plan = json.dumps(explain(program, f"ep_{c_name}"), indent=2, sort_keys=True)
-    _write(directory, "plan.json", plan + "\n")
     write_manifest(directory, manifest)
     return manifest
 
 
-def _write_sources(
-    directory: Path,
-    program: Program,
-    c_name: str,
-    origin: Origin,
-    data: bytes,
-    spec: ProjectSpec,
-) -> list[str]:
-    """Write everything that is compiled; returns paths relative to the project."""
-    (directory / "model.tflite").write_bytes(data)
+def _model_sources(
+    directory: Path, module: Module, data: bytes, origin: Origin, spec: ProjectSpec
+) -> Sources:
+    c_name = identifier(origin.model_name)
+    if spec.runtime == "c":
+        return _c_sources(directory, module, data, origin, spec.isa)
+    return emit_tflm_sources(
+        directory,
+        module,
+        data,
+        origin,
+        c_name,
+        build=spec.tflm,
+        arena_bytes=spec.tflm_arena,
+        board=spec.board,
+    )
+
+
+def _c_sources(directory: Path, module: Module, data: bytes, origin: Origin, isa: Isa) -> Sources:
+    """Write the standalone C of the model, the TFLM array beside it, and the plan."""
+    program = build_program(module, isa)
+    c_name = identifier(origin.model_name)
     array = emit_tflm_array(data, c_name, origin)
     text = emit_c_runtime(program, c_name, origin)
-    _write(directory, f"model/{array.header_name}", array.header)
-    _write(directory, f"model/{array.source_name}", array.source)
-    written = [f"model/{array.header_name}"]
-    prefix = f"ep_{c_name}"
-    if spec.runtime == "c":
-        _write(directory, f"model/{text.header_name}", text.header)
-        _write(directory, f"model/{text.source_name}", text.source)
-        _write(directory, "bench_model.c", _bench_model(program, prefix, c_name, origin))
-        written += [f"model/{text.header_name}", f"model/{text.source_name}", "bench_model.c"]
-    else:
-        io = _io_bytes(program)
-        ops = [n.op for g in program.module.graphs for n in g.nodes]
-        glue = emit_tflm_glue(
-            c_name, origin, ops, io["inputs"], io["outputs"], program.main.plan.lower_bound
-        )
-        _write(directory, "bench_model.cc", glue)
-        written += [f"model/{array.source_name}", "bench_model.cc"]
-    roots = [text.header, text.source] if spec.runtime == "c" else []
-    return written + copy_firmware(directory, roots, spec.port_dirs)
+    write_text(directory, f"model/{array.source_name}", array.source)
+    plan = json.dumps(explain(program, f"ep_{c_name}"), indent=2, sort_keys=True)
+    write_text(directory, "plan.json", plan + "\n")
+    return Sources(
+        written=(
+            write_text(directory, f"model/{array.header_name}", array.header),
+            write_text(directory, f"model/{text.header_name}", text.header),
+            write_text(directory, f"model/{text.source_name}", text.source),
+            write_text(
+                directory, "bench_model.c", _bench_model(program, f"ep_{c_name}", c_name, origin)
+            ),
+        ),
+        model=_model_info(program, origin.model_name, c_name, origin.sha256),
+        arena_bytes=program.arena_bytes,
+        roots=(text.header, text.source),
+    )
 
 
 def _bench_model(program: Program, prefix: str, c_name: str, origin: Origin) -> str:
@@ -140,15 +158,14 @@ def _io_bytes(program: Program) -> dict[str, list[int]]:
     }
 
 
-def copy_firmware(directory: Path, roots: Iterable[str], port_dirs: Iterable[str]) -> list[str]:
-    """Copy the runtime, the bench firmware, the port and the kernels that `roots` include.
+def copy_firmware(directory: Path, roots: Iterable[str], folders: Iterable[str]) -> list[str]:
+    """Copy folders of firmware/ and the kernels that `roots` include.
 
     Returns:
         The copied paths, relative to `directory`.
     """
     source = firmware_dir()
     copied: list[str] = []
-    folders = ["runtime", "bench", *(f"port/{d}" for d in port_dirs)]
     files = [f for folder in folders for f in sorted((source / folder).iterdir()) if f.is_file()]
     files.append(source / "port" / "ep_port.h")
     files += _kernel_closure(source / "kernels", roots)
@@ -177,7 +194,13 @@ def _kernel_closure(kernels: Path, roots: Iterable[str]) -> list[Path]:
 
 def _sources(written: Iterable[str]) -> tuple[str, ...]:
     """What the compiler is given, in a stable order."""
-    return tuple(sorted([*(w for w in written if w.endswith((".c", ".S", ".cc"))), "build_id.c"]))
+    compiled = (w for w in written if w.endswith((".c", ".S", ".cc", ".a")))
+    return tuple(sorted([*compiled, "build_id.c"]))
+
+
+def _foreign(relative: str) -> bool:
+    """Whether it comes from others: such folders are searched only where its format says so."""
+    return relative.startswith(f"{THIRD_PARTY}/")
 
 
 def _build_id(directory: Path, written: Iterable[str], options: str) -> str:
@@ -186,12 +209,6 @@ def _build_id(directory: Path, written: Iterable[str], options: str) -> str:
     for relative in sorted(written):
         digest.update(relative.encode() + b"\0" + (directory / relative).read_bytes())
     return digest.hexdigest()[:16]
-
-
-def _write(directory: Path, relative: str, text: str) -> None:
-    path = directory / relative
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _model_info(program: Program, name: str, c_name: str, digest: str) -> ModelInfo:

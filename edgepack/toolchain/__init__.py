@@ -10,6 +10,7 @@ from edgepack.toolchain.image_check import check_image
 from edgepack.toolchain.linker import render_linker_script
 from edgepack.toolchain.sizes import check_fit, measure
 from edgepack.toolchain.table import TOOLCHAINS, find_compiler
+from edgepack.toolchain.tflm import find_tflm, tflm_path
 
 __all__ = [
     "TOOLCHAINS",
@@ -18,9 +19,11 @@ __all__ = [
     "check_image",
     "compile_project",
     "find_compiler",
+    "find_tflm",
     "firmware_include_dirs",
     "firmware_sources",
     "measure",
     "read_image",
     "render_linker_script",
+    "tflm_path",
 ]

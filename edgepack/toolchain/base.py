@@ -19,6 +19,7 @@ class Compiler:
         version: the line it prints about itself.
         target_flags: the chip's flags, for compiling and linking.
         compile_flags: this compiler's own, for compiling only.
+        install_cxx: the command that installs the C++ compiler with its headers.
         link_flags: before the objects; `link_libs` behind them.
     """
 
@@ -30,6 +31,7 @@ class Compiler:
     compile_flags: tuple[str, ...]
     link_flags: tuple[str, ...]
     link_libs: tuple[str, ...]
+    install_cxx: str
 
 
 class Toolchain(Protocol):

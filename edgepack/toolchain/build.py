@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from edgepack import runner
-from edgepack.errors import BuildError, ProjectError
+from edgepack.errors import BuildError, MissingToolError, ProjectError
 from edgepack.manifest import Manifest, ToolchainInfo, write_manifest
 from edgepack.targets import Kind, Target
 from edgepack.toolchain.base import Compiler
@@ -23,6 +23,7 @@ from edgepack.toolchain.flags import (
     C_STANDARD,
     CXX_STANDARD,
     MATH,
+    NOT_CXX,
     OPTIMIZE_MODEL,
     SECTIONS,
     SMALL,
@@ -93,6 +94,8 @@ def compile_project(
     build = project / BUILD_DIR
     shutil.rmtree(build, ignore_errors=True)
     build.mkdir()
+    if _has_cxx(manifest):
+        _require_cxx(compiler)
     flags = compile_flags(manifest, target, compiler)
     objects, jobs = _compile_jobs(manifest, compiler, flags)
     _run_all(jobs, project)
@@ -141,6 +144,25 @@ def _check_project(project: Path, manifest: Manifest, target: Target) -> None:
         )
 
 
+def _has_cxx(manifest: Manifest) -> bool:
+    return any(PurePosixPath(s).suffix in (*_CXX, _LIBRARY) for s in manifest.sources)
+
+
+def _require_cxx(compiler: Compiler) -> None:
+    """Make sure that there is a C++ compiler, and that it has the headers of its library."""
+    missing = "no C++ compiler"
+    if compiler.cxx is not None:
+        probe = (*compiler.cxx, *compiler.target_flags, "-x", "c++", "-E", "-")
+        text = "#include <algorithm>\n"
+        if runner.run(probe, timeout=20, stdin=text, check=False).returncode == 0:
+            return
+        missing = f"no C++ library: {compiler.cxx[0]} does not find <algorithm>"
+    raise MissingToolError(
+        f"the project holds C++, and toolchain {compiler.name} has {missing}",
+        next_step=compiler.install_cxx,
+    )
+
+
 def _compile_jobs(
     manifest: Manifest, compiler: Compiler, flags: tuple[str, ...]
 ) -> tuple[list[str], list[Job]]:
@@ -155,9 +177,9 @@ def _compile_jobs(
         if suffix not in _C + _CXX:
             raise ProjectError(f"no compiler for {source}", allowed=", ".join(_C + _CXX))
         driver = compiler.cc if suffix in _C else compiler.cxx
-        if driver is None:
-            raise BuildError(f"{source} is C++, but {compiler.name} has no C++ compiler")
+        assert driver is not None  # _require_cxx
         standard = C_STANDARD if suffix in _C else CXX_STANDARD
+        own_flags = flags if suffix in _C else tuple(f for f in flags if f not in NOT_CXX)
         own = not source.startswith(THIRD_PARTY)
         warnings = WARNINGS if own and suffix in _C else ("-w",)
         # numbered, because two folders may hold files of one name
@@ -165,7 +187,7 @@ def _compile_jobs(
         objects.append(output)
         small = SMALL if source.startswith(_SUPPORT) and manifest.optimize in OPTIMIZE_MODEL else ()
         argv = (
-            *(*driver, *flags, *small, *standard, *warnings, *includes),
+            *(*driver, *own_flags, *small, *standard, *warnings, *includes),
             *("-c", source, "-o", output),
         )
         jobs.append(Job(f"compile {source}", argv))
@@ -229,8 +251,7 @@ def _link(
     if target.layout is not None:
         (project / LINKER_SCRIPT).write_text(render_linker_script(target), encoding="utf-8")
         script = ("-T", LINKER_SCRIPT)
-    has_cxx = any(PurePosixPath(s).suffix in (*_CXX, _LIBRARY) for s in manifest.sources)
-    driver = compiler.cxx if has_cxx and compiler.cxx else compiler.cc
+    driver = compiler.cxx if _has_cxx(manifest) and compiler.cxx else compiler.cc
     argv = (
         *driver,
         *compiler.target_flags,

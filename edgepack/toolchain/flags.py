@@ -21,8 +21,9 @@ OPTIMIZE = {
 OPTIMIZE_MODEL = ("balanced", "ram", "speed")
 SMALL = ("-Os", "-fno-tree-loop-distribute-patterns")
 C_STANDARD = ("-std=c99",)
-# -fhosted: TFLM's headers include parts of the C++ library that a freestanding one leaves out
-CXX_STANDARD = ("-std=c++17", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-fhosted")
+CXX_STANDARD = ("-std=c++17", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics")
+# A freestanding C++ library lacks parts that TFLM's headers include.
+NOT_CXX = ("-ffreestanding",)
 WARNINGS = ("-Wall", "-Wextra", "-pedantic", "-Werror", "-Wconversion", "-Wdouble-promotion")
 # Sources under this folder of a project were written by others: their warnings are not ours to fix.
 THIRD_PARTY = "third_party/"

@@ -15,6 +15,11 @@ _INSTALL = {
         "sudo apt-get install gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf"
     ),
 }
+# GCC's packages bring the C++ compiler, but not the headers of the C++ library. Debian has none for
+# this RISC-V compiler.
+_INSTALL_CXX = {
+    "arm-none-eabi-": "sudo apt-get install gcc-arm-none-eabi libstdc++-arm-none-eabi-newlib",
+}
 # GCC 12.2 -O2 may store to a volatile once more when it moves the store out of a loop (a
 # doubled UART character). Nothing here gains from that pass.
 _OWN_FLAGS = ("-fno-move-loop-stores",)
@@ -47,6 +52,9 @@ class Gcc:
             compile_flags=(*specs, *_OWN_FLAGS, "-ffreestanding"),
             link_flags=(*specs, "-nostartfiles", "-nostdlib", "-static", "-Wl,--build-id=none"),
             link_libs=("-Wl,--start-group", *record.libs, "-Wl,--end-group"),
+            install_cxx=_INSTALL_CXX.get(
+                record.prefix, f"install {record.prefix}g++ with a C++ library, or use --runtime c"
+            ),
         )
 
 

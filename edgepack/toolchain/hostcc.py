@@ -13,6 +13,7 @@ from edgepack.toolchain.base import Compiler
 from edgepack.toolchain.gcc import version_line
 
 _INSTALL = "sudo apt-get install gcc"
+_INSTALL_CXX = "sudo apt-get install g++"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class HostCc:
             compile_flags=("-ffp-contract=off",),
             link_flags=("-Wl,--build-id=none",),
             link_libs=record.libs,
+            install_cxx=_INSTALL_CXX,
         )
 
 
