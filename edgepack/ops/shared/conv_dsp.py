@@ -6,18 +6,17 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepack.ops.shared.base import NodeView
+from edgepack.ops.shared.conv_geometry import conv_overlaps, is_pointwise, window_runs
 from edgepack.ops.shared.fixed_point import activation_range
 from edgepack.ops.shared.kernel import (
     Const,
     Input,
     KernelCall,
     Output,
-    Overlap,
     Params,
     Scratch,
 )
 from edgepack.ops.shared.requant import ChannelMultipliers, channel_multipliers
-from edgepack.ops.shared.streaming import streaming_lead
 from edgepack.types import Array, DType
 
 _LONG_ENOUGH_FOR_EIGHTS = 32  # words; below, fewer turns of the loop do not pay for the code
@@ -47,10 +46,10 @@ def lower_conv_dsp(
     low, high = activation_range(activation, out.dtype, out.scale, out.zero_point)
     if not pairs_fit(filters, folded) or np.abs(folded.astype(np.int64)).max() >= _MAX_BIAS:
         return None
-    runs, run = _runs(fields)
+    runs, run = window_runs(fields)
     packed = pack_filter_pairs(filters[:, _column_order(runs, run)])
     k_pairs = packed.shape[1]
-    reverse = _pointwise(fields) and fields["out_c"] > fields["in_c"]
+    reverse = is_pointwise(fields) and fields["out_c"] > fields["in_c"]
     del fields["group_c"]
     params = Params(
         "ep_conv2d_s8_dsp_params",
@@ -95,7 +94,7 @@ def lower_conv_dsp(
             Scratch("uint32_t"),
         ),
         scratch_bytes=4 * POSITIONS * k_pairs,
-        overlaps=_overlaps(fields, x.nbytes, reverse=reverse),
+        overlaps=conv_overlaps(fields, x.nbytes, POSITIONS, reverse=reverse),
         macs=macs,
         cheap_to_share=k_pairs >= _LONG_COLUMN,
         reason="SMLAD, two filters by four positions, weights packed in load order",
@@ -165,13 +164,6 @@ def pack_filter_pairs(filters: Array) -> npt.NDArray[np.uint32]:
     return np.ascontiguousarray(halves.view("<u4").astype(np.uint32))
 
 
-def _runs(g: dict[str, int]) -> tuple[int, int]:
-    """How many runs of neighbouring bytes a window has, and how long they are."""
-    if g["dilation_w"] == 1 or g["kernel_w"] == 1:
-        return g["kernel_h"], g["kernel_w"] * g["in_c"]
-    return g["kernel_h"] * g["kernel_w"], g["in_c"]
-
-
 def _column_order(runs: int, run: int) -> npt.NDArray[np.int64]:
     """Position in a column -> input of the window: whole words of every run, then the rest."""
     k = np.arange(runs * run).reshape(runs, run)
@@ -204,32 +196,3 @@ def _tail(g: dict[str, int]) -> int:
     positions = g["out_h"] * g["out_w"]
     rest = positions % POSITIONS
     return rest if rest < 2 or positions < _FEW_POSITIONS else 1
-
-
-def _pointwise(g: dict[str, int]) -> bool:
-    one = ("kernel_h", "kernel_w", "stride_h", "stride_w")
-    return all(g[name] == 1 for name in one) and g["pad_top"] == g["pad_left"] == 0
-
-
-def _overlaps(g: dict[str, int], in_bytes: int, *, reverse: bool) -> tuple[Overlap, ...]:
-    """Overlap of output and input when positions are taken four at a time in raster order."""
-    if g["batches"] != 1:
-        return ()
-    if reverse:  # a group overwrites only inputs of later positions, which are done
-        return (Overlap(0, 0, POSITIONS * (g["out_c"] - g["in_c"]), "after"),)
-    return (Overlap(0, 0, _lead(g, in_bytes)),)
-
-
-def _lead(g: dict[str, int], in_bytes: int) -> int:
-    positions = g["out_h"] * g["out_w"]
-    starts = range(0, positions, POSITIONS)
-    ends = [min(s + POSITIONS, positions) * g["out_c"] for s in starts]
-    reads = []
-    for s in starts:
-        oy, ox = divmod(s, g["out_w"])
-        y = max(0, oy * g["stride_h"] - g["pad_top"])
-        x = max(0, ox * g["stride_w"] - g["pad_left"])
-        later = max(0, (oy + 1) * g["stride_h"] - g["pad_top"])  # first row of the next line
-        first = min(y * g["in_w"] + x, later * g["in_w"])
-        reads.append(min(first * g["in_c"], in_bytes))
-    return streaming_lead(ends, reads, in_bytes)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepack.ops.shared.base import NodeView
+from edgepack.ops.shared.conv_geometry import conv_overlaps, is_pointwise
 from edgepack.ops.shared.fixed_point import activation_range
 from edgepack.ops.shared.kernel import (
     Const,
@@ -13,13 +14,11 @@ from edgepack.ops.shared.kernel import (
     Isa,
     KernelCall,
     Output,
-    Overlap,
     Params,
     Scratch,
 )
 from edgepack.ops.shared.mul import MulFilters, mul_filters
 from edgepack.ops.shared.requant import channel_multipliers
-from edgepack.ops.shared.streaming import streaming_lead
 from edgepack.types import DType
 
 _WORDS = 4  # words of a block per input
@@ -47,7 +46,7 @@ def lower_conv_mul(
     if filters is None:
         return None
     low, high = activation_range(activation, out.dtype, out.scale, out.zero_point)
-    pointwise = _pointwise(fields)
+    pointwise = is_pointwise(fields)
     reverse = pointwise and fields["out_c"] > fields["in_c"]
     k = -(-weights.shape[1] // 4) * 4
     del fields["group_c"]
@@ -78,7 +77,7 @@ def lower_conv_mul(
             Scratch("int32_t"),
         ),
         scratch_bytes=4 * _WORDS * k,
-        overlaps=_overlaps(fields, x.nbytes, 8 if mul64 else 4, reverse=reverse),
+        overlaps=conv_overlaps(fields, x.nbytes, 8 if mul64 else 4, reverse=reverse),
         macs=macs,
         cheap_to_share=True,
         reason=_REASON[mul64],
@@ -94,30 +93,3 @@ def block_stream(filters: MulFilters, *, mul64: bool) -> npt.NDArray[np.uint32]:
     words = np.ascontiguousarray(padded).view("<u4").astype(np.uint32)
     parts = [filters.heads[:, None], words, filters.factors[:, None]]
     return np.concatenate(parts, axis=1).reshape(-1)
-
-
-def _pointwise(g: dict[str, int]) -> bool:
-    one = ("kernel_h", "kernel_w", "stride_h", "stride_w")
-    return all(g[name] == 1 for name in one) and g["pad_top"] == g["pad_left"] == 0
-
-
-def _overlaps(
-    g: dict[str, int], in_bytes: int, block: int, *, reverse: bool
-) -> tuple[Overlap, ...]:
-    """Overlap of output and input when `block` positions at a time are taken in raster order."""
-    if g["batches"] != 1:
-        return ()
-    if reverse:  # a block overwrites only inputs of later positions, which are done
-        return (Overlap(0, 0, block * (g["out_c"] - g["in_c"]), "after"),)
-    positions = g["out_h"] * g["out_w"]
-    starts = range(0, positions, block)
-    ends = [min(s + block, positions) * g["out_c"] for s in starts]
-    reads = []
-    for s in starts:
-        oy, ox = divmod(s, g["out_w"])
-        y = max(0, oy * g["stride_h"] - g["pad_top"])
-        x = max(0, ox * g["stride_w"] - g["pad_left"])
-        later = max(0, (oy + 1) * g["stride_h"] - g["pad_top"])  # first row of the next line
-        first = min(y * g["in_w"] + x, later * g["in_w"])
-        reads.append(min(first * g["in_c"], in_bytes))
-    return (Overlap(0, 0, streaming_lead(ends, reads, in_bytes)),)
