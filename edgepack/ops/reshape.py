@@ -24,7 +24,7 @@ class Reshape(Op):
     """The shape comes from input 1 when it is constant, else from the attribute."""
 
     name = "RESHAPE"
-    types = tuple(t for t in DType if t is not DType.RESOURCE)
+    types = tuple(t for t in DType if t not in (DType.INT4, DType.RESOURCE))
     arity = (1, 2)
     notes = "free: shares memory where the graph allows it"
 
