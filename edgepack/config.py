@@ -61,12 +61,17 @@ class BuildSection(_Section):
     Attributes:
         targets: names that `edgepack targets` lists.
         runtime: c is edgepack's own generated C, tflm is TFLite Micro.
+        tflm: for runtime tflm, the folder of the user's TensorFlow Lite Micro; by default
+            $EDGEPACK_TFLM.
+        tflm_arena: for runtime tflm, bytes of its arena; by default an estimate.
         optimize: what to prefer where kernels differ.
         out: the folder in which each target gets a project directory.
     """
 
     targets: tuple[str, ...] = Field(min_length=1)
     runtime: Runtime = "c"
+    tflm: str | None = None
+    tflm_arena: int | None = Field(default=None, ge=1024, strict=True)
     optimize: Optimize = "balanced"
     out: str = "build"
 

@@ -17,10 +17,11 @@ from edgepack.bench.journal import SampleResult
 from edgepack.errors import DataError, DeviceError, WrongImageError
 from edgepack.link.base import ByteLink
 from edgepack.link.framed import FramedClient, LinkTiming
-from edgepack.link.messages import DeviceInfo, LayerRecord, MemoryPeaks, TicksKind
+from edgepack.link.messages import STATUS_NAMES, DeviceInfo, LayerRecord, MemoryPeaks, TicksKind
 from edgepack.link.serial_url import open_link
 from edgepack.link.transfer import Outcome, Transfer, Wanted
 
+_ARENA_TOO_SMALL = 2  # EP_ERR_ARENA_SIZE of firmware/runtime/ep_runtime.h
 _COUNTER_KINDS: dict[TicksKind, CounterKind] = {
     TicksKind.TIME: "time",
     TicksKind.CYCLES: "cycles",
@@ -74,10 +75,7 @@ class Session:
         self._client = FramedClient(link, timing)
         self.info: DeviceInfo = self._client.hello()
         if self.info.status != 0:
-            raise DeviceError(
-                f"the model on {link.name} failed to initialise (status {self.info.status})",
-                next_step="edgepack build the project again, then edgepack flash it",
-            )
+            raise _not_initialised(link.name, self.info.status)
         self._transfer = Transfer(self._client, sum(self.info.output_bytes), stateful=stateful)
         self._last: bytes | None = None
 
@@ -218,6 +216,16 @@ class Session:
     def traffic(self) -> tuple[int, int]:
         """Bytes sent and received so far, framing included."""
         return self._client.sent, self._client.stream.received
+
+
+def _not_initialised(name: str, status: int) -> DeviceError:
+    again = "edgepack build the project again, then edgepack flash it"
+    if status == _ARENA_TOO_SMALL:  # only TFLM plans its arena on the device
+        again = "edgepack build ... --runtime tflm --tflm-arena BYTES, with more bytes"
+    reason = STATUS_NAMES.get(status, "unknown")
+    return DeviceError(
+        f"the model on {name} failed to initialise (status {status}: {reason})", next_step=again
+    )
 
 
 @contextmanager

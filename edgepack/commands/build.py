@@ -57,6 +57,22 @@ def build(
             "alone (3 KB less flash)."
         ),
     ] = Protocol.FULL,
+    tflm: Annotated[
+        Path | None,
+        typer.Option(
+            help="For runtime tflm: a folder with your build of TensorFlow Lite Micro, or its "
+            "library; by default $EDGEPACK_TFLM. Without it, only sources are written.",
+            show_default=False,
+        ),
+    ] = None,
+    tflm_arena: Annotated[
+        int | None,
+        typer.Option(
+            help="For runtime tflm: bytes of its arena; by default an estimate.",
+            show_default=False,
+            min=1024,
+        ),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="The model's name; by default the file's.")
     ] = None,
@@ -75,10 +91,25 @@ def build(
     Examples:
         edgepack build model.tflite --target netduinoplus2 --out build/model
         edgepack build model.tflite --target host --out build/host
+        edgepack build model.tflite -t host -o build/tflm --runtime tflm --tflm tflite-micro
     """
+    from edgepack.errors import UsageError
     from edgepack.pipeline.build import BuildRequest, build_project
 
-    request = BuildRequest(model, target, runtime.value, optimize.value, name, protocol.value)
+    if explain and runtime is Runtime.TFLM:
+        raise UsageError(
+            "--explain shows the plan of runtime c; TensorFlow Lite Micro plans on the device"
+        )
+    request = BuildRequest(
+        model,
+        target,
+        runtime.value,
+        optimize.value,
+        name,
+        protocol.value,
+        tflm=tflm,
+        tflm_arena=tflm_arena,
+    )
     with out().progress() as progress:
         manifest = build_project(request, directory, compile_it=not no_compile, progress=progress)
     plan = read_plan(directory, manifest) if explain else None
@@ -94,6 +125,12 @@ def build(
     out().result(document, show)
 
 
+_ARENA = {
+    "c": "activations and scratch memory",
+    "tflm": "reserved for TFLM; bench reports what it used",
+}
+
+
 def _show(directory: Path, manifest: Manifest) -> None:
     o, model = out(), manifest.model
     o.line(f"{model.name} for {manifest.target}: {model.macs:,} MACs, {model.weights:,} weights")
@@ -105,13 +142,19 @@ def _show(directory: Path, manifest: Manifest) -> None:
             ["  weights", f"{sizes.flash_weights:,}", ""],
             ["  tables", f"{sizes.flash_tables:,}", ""],
             ["RAM", f"{sizes.ram_total:,}", ""],
-            ["  arena", f"{sizes.ram_arena:,}", "activations and scratch memory"],
+            ["  arena", f"{sizes.ram_arena:,}", _ARENA[manifest.runtime]],
             ["  static", f"{sizes.ram_static:,}", "with the bench firmware's buffers"],
             ["  stack", f"{sizes.ram_stack_reserved:,}", "reserved"],
         ]
         o.table([Column("memory"), Column("bytes", right=True), Column("")], rows)
     if manifest.image is None:
         o.line(f"sources in {directory}")
+        if manifest.runtime == "tflm" and manifest.tflm is None:
+            o.line(
+                "not compiled: there is no TensorFlow Lite Micro to link (--tflm FOLDER, or "
+                "EDGEPACK_TFLM; docs/tflm.md)",
+                style="yellow",
+            )
         return
     o.line(f"image: {directory / manifest.image}   (build id {manifest.build_id})")
     o.note(f"next:  edgepack bench {directory}")

@@ -69,9 +69,15 @@ def require_image(project: Path, manifest: Manifest) -> Path:
         ProjectError: it was not compiled yet, or the file is gone.
     """
     if manifest.image is None or not (project / manifest.image).is_file():
+        again = f"edgepack build MODEL --target {manifest.target} --out {project}"
+        if manifest.runtime == "tflm" and manifest.tflm is None:
+            raise ProjectError(
+                f"{project} has no image: it was generated without a TensorFlow Lite Micro to link",
+                allowed="a TFLM that was built for the target (docs/tflm.md)",
+                next_step=f"{again} --runtime tflm --tflm FOLDER",
+            )
         raise ProjectError(
-            f"{project} has no image: it was generated but not compiled",
-            next_step=f"edgepack build MODEL --target {manifest.target} --out {project}",
+            f"{project} has no image: it was generated but not compiled", next_step=again
         )
     return project / manifest.image
 

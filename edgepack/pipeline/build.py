@@ -10,7 +10,14 @@ from typing import Any, Literal
 from edgepack.atomic import check_replaceable, new_directory
 from edgepack.cache import Artefact, Cache, code_digest, file_digest, tree_digest
 from edgepack.emit.project import ProjectSpec, emit_project
-from edgepack.errors import BuildError, ModelError, UnsupportedError
+from edgepack.emit.tflm_files import TflmBuild
+from edgepack.errors import (
+    BuildError,
+    MissingToolError,
+    ModelError,
+    UnsupportedError,
+    UsageError,
+)
 from edgepack.manifest import MANIFEST_NAME, Manifest, read_manifest
 from edgepack.models.progress import Progress, silent
 from edgepack.ops.shared.kernel import Isa
@@ -19,8 +26,10 @@ from edgepack.targets import Target, load_target
 from edgepack.toolchain import (
     compile_project,
     find_compiler,
+    find_tflm,
     firmware_include_dirs,
     firmware_sources,
+    tflm_path,
 )
 
 _PORT = "port/"
@@ -28,7 +37,12 @@ _PORT = "port/"
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """What to build: `name` is what firmware and reports call the model, by default its stem."""
+    """What to build.
+
+    name: what firmware and reports call the model, by default its stem.
+    tflm: for runtime tflm, the user's TensorFlow Lite Micro; None: where EDGEPACK_TFLM says.
+    tflm_arena: bytes of TFLM's arena; None: an estimate.
+    """
 
     model: Path
     target: str
@@ -36,11 +50,30 @@ class BuildRequest:
     optimize: Literal["speed", "size", "ram", "balanced"] = "balanced"
     name: str | None = None
     protocol: Literal["full", "framed"] = "full"
+    tflm: Path | None = None
+    tflm_arena: int | None = None
 
     @property
     def model_name(self) -> str:
         """The model's name."""
         return self.name or self.model.stem
+
+    def find_tflm(self, target: Target) -> TflmBuild | None:
+        """The TensorFlow Lite Micro to link, or None where none is needed or known.
+
+        Raises:
+            UsageError: an option that goes with runtime tflm only, or a path that does not exist.
+            MissingToolError, BuildError: what the path holds cannot be used for the target.
+        """
+        if self.runtime == "c":
+            if self.tflm is not None or self.tflm_arena is not None:
+                raise UsageError(
+                    "--tflm and --tflm-arena go with TensorFlow Lite Micro alone",
+                    next_step="add --runtime tflm",
+                )
+            return None
+        path = tflm_path(self.tflm)
+        return None if path is None else find_tflm(path, target)
 
 
 def build_project(
@@ -51,7 +84,7 @@ def build_project(
     Args:
         request: what to build.
         out: the project directory; an earlier project there is replaced.
-        compile_it: False stops after the sources.
+        compile_it: False stops after the sources; so does runtime tflm without a TFLM to link.
         progress: told of each step.
 
     Raises:
@@ -59,6 +92,7 @@ def build_project(
         ConfigError: there is no such target.
         ModelError, UnsupportedError: the model is damaged, or holds what the runtime cannot run.
         BuildError, FitError, MissingToolError: from compiling it.
+        UsageError: from `BuildRequest.find_tflm`.
     """
     target = load_target(request.target)
     check_replaceable(out, may_replace=is_project)
@@ -70,9 +104,15 @@ def build_cached(request: BuildRequest, out: Path, cache: Cache, progress: Progr
     """The same through a cache: nothing is compiled when nothing that matters changed.
 
     Raises:
-        EdgepackError: as `build_project`.
+        EdgepackError: as `build_project`; MissingToolError also when runtime tflm has no TFLM.
     """
     target = load_target(request.target)
+    if request.runtime == "tflm" and request.find_tflm(target) is None:
+        raise MissingToolError(
+            "runtime tflm needs a build of TensorFlow Lite Micro to link, and none was named",
+            allowed='tflm = "FOLDER" in [build], or the environment variable EDGEPACK_TFLM',
+            next_step='docs/tflm.md says how to get one; or set runtime = "c"',
+        )
     check_replaceable(out, may_replace=is_project)
     artefact = cache.get(
         "build",
@@ -117,9 +157,12 @@ def _fill(
         port_dirs(target),
         request.runtime,
         request.protocol,
+        board=target.layout is not None,
+        tflm=request.find_tflm(target),
+        tflm_arena=request.tflm_arena,
     )
     manifest = emit_project(request.model, directory, spec, request.model_name)
-    if not compile_it:
+    if not compile_it or (spec.runtime == "tflm" and spec.tflm is None):
         return manifest
     progress(stage, 0.3, "compiling")
     try:
@@ -127,6 +170,7 @@ def _fill(
     except BuildError as error:
         # the directory is gone by the time the user reads this, so say how to get it back
         again = f"edgepack build {request.model} --target {target.id} --out {out} --no-compile"
+        again += "" if request.runtime == "c" else " --runtime tflm"
         raise BuildError(error.message, allowed=error.allowed, next_step=again) from error
     progress(stage, 1.0, "done")
     return done
@@ -142,12 +186,15 @@ def port_dirs(target: Target) -> tuple[str, ...]:
 
 def _inputs(request: BuildRequest, target: Target) -> dict[str, Any]:
     """Everything that determines the image."""
+    tflm = request.find_tflm(target)
     return {
         "model": file_digest(request.model),
         "name": request.model_name,
         "runtime": request.runtime,
         "optimize": request.optimize,
         "protocol": request.protocol,
+        "tflm": None if tflm is None else tflm.digest(),
+        "tflm_arena": request.tflm_arena,
         "board": target.board.model_dump(mode="json"),
         "soc": target.soc.model_dump(mode="json"),
         "compiler": find_compiler(target).version,

@@ -84,9 +84,16 @@ def _chosen(config: Config, only: Sequence[str]) -> list[str]:
 def _run_target(
     config: Config, prepared: Prepared, name: str, cache: Cache, progress: Progress
 ) -> TargetRun:
-    project = config.folder / config.build.out / name
+    build = config.build
+    project = config.folder / build.out / name
     request = BuildRequest(
-        prepared.tflite, name, config.build.runtime, config.build.optimize, config.name
+        prepared.tflite,
+        name,
+        build.runtime,
+        build.optimize,
+        config.name,
+        tflm=None if build.tflm is None else config.folder / build.tflm,
+        tflm_arena=build.tflm_arena,
     )
     report_path = project / RUN_NAME
     bench_request = BenchRequest(
