@@ -31,15 +31,21 @@ typedef struct {
     int32_t y, x;
 } ep_window;
 
-EP_INLINE ep_window ep_window_at(const ep_conv2d_s8_mul_params *p, const int8_t *in, int32_t at) {
-    if (p->pointwise) {
-        return (ep_window){in + at * p->in_c, 0, 0};
-    }
-    const int32_t oy = at / p->out_w, ox = at - oy * p->out_w;
+EP_INLINE ep_window ep_window_of(const ep_conv2d_s8_mul_params *p, const int8_t *in, int32_t oy,
+                                 int32_t ox) {
     const int32_t y = oy * p->stride_h - p->pad_top, x = ox * p->stride_w - p->pad_left;
     const bool whole = y >= 0 && x >= 0 && y + (p->kernel_h - 1) * p->dilation_h < p->in_h &&
                        x + (p->kernel_w - 1) * p->dilation_w < p->in_w;
     return (ep_window){whole ? in + (y * p->in_w + x) * p->in_c : NULL, y, x};
+}
+
+/* The window of position `at`; Armv7-M divides in one instruction. */
+EP_INLINE ep_window ep_window_at(const ep_conv2d_s8_mul_params *p, const int8_t *in, int32_t at) {
+    if (p->pointwise) {
+        return (ep_window){in + at * p->in_c, 0, 0};
+    }
+    const int32_t oy = at / p->out_w;
+    return ep_window_of(p, in, oy, at - oy * p->out_w);
 }
 
 /* Where tap (ky, kx) of a window starts, or NULL outside the input. */
@@ -139,14 +145,24 @@ EP_INLINE void ep_conv2d_s8_mul(const ep_conv2d_s8_mul_params *p, const int8_t *
         columns[i] = 0;
     }
     for (int32_t b = 0; b < p->batches; ++b) {
+        int32_t oy = 0, ox = 0; /* of the next position, for cores that do not divide */
         for (int32_t n = 0; n < positions; n += step) {
             const int32_t at = p->reverse ? (positions - 1) / step * step - n : n;
             const int32_t live = ep_min32(step, positions - at);
             for (int32_t i = 0; i < ep_min32(live, 4); ++i) {
-                const ep_window first = ep_window_at(p, in, at + i);
-                const bool two = p->mul64 && i + 4 < live;
-                ep_column_gather(p, in, first, two ? ep_window_at(p, in, at + i + 4) : first,
-                                 columns + i);
+                if (p->mul64 || p->pointwise) {
+                    const ep_window first = ep_window_at(p, in, at + i);
+                    const bool two = p->mul64 && i + 4 < live;
+                    ep_column_gather(p, in, first, two ? ep_window_at(p, in, at + i + 4) : first,
+                                     columns + i);
+                } else {
+                    const ep_window only = ep_window_of(p, in, oy, ox);
+                    ep_column_gather(p, in, only, only, columns + i);
+                    if (++ox == p->out_w) {
+                        ox = 0;
+                        ++oy;
+                    }
+                }
             }
             if (p->mul64) {
                 ep_block_mul64(&block, columns, stream, out + at * p->out_c, live);

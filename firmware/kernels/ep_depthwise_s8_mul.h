@@ -8,8 +8,8 @@
  * stored by phases: words 0, stride_w, 2 * stride_w, ... first, so that what neighbouring outputs
  * read is neighbouring whatever the stride.
  *
- * `stream` holds per channel: start << 5 | shift (the bias with the zero point folded in, and the right
- * shift), the multiplier, and the taps as int8, padded to whole words. */
+ * `stream` holds per channel start << 5 | shift (the bias with the zero point folded in, and the right
+ * shift) and the multiplier; behind all of these, the taps of every channel as int8. */
 #ifndef EP_DEPTHWISE_S8_MUL_H
 #define EP_DEPTHWISE_S8_MUL_H
 
@@ -296,7 +296,8 @@ EP_INLINE ep_rows_3 ep_rows_3_of(const ep_depthwise_s8_mul_params *p, const int8
 
 /* One channel. ring: ring_h * stride_w * phase_len words; those without any input hold `fill`. */
 EP_INLINE void ep_depthwise_channel(const ep_depthwise_s8_mul_params *p, const int8_t *in,
-                                    const uint32_t *channel, int8_t *out, int32_t *ring) {
+                                    const uint32_t *channel, const int8_t *taps, int8_t *out,
+                                    int32_t *ring) {
     const int32_t words = p->stride_w * p->phase_len, c = p->channels;
     const int32_t head = (int32_t)channel[0], factor = (int32_t)channel[1];
     const int32_t blank = p->mul64 ? ep_pair(p->fill, p->fill) : p->fill;
@@ -304,7 +305,7 @@ EP_INLINE void ep_depthwise_channel(const ep_depthwise_s8_mul_params *p, const i
         ring,
         ring + p->ring_h * words,
         ring,
-        (const int8_t *)(const void *)(channel + 2),
+        taps,
         head >> 5,
         {p->mul64 ? ep_scale64(factor, head & 31, p->output_offset)
                   : ep_scale32(factor, head & 31, p->output_offset),
@@ -340,15 +341,15 @@ EP_INLINE void ep_depthwise_channel(const ep_depthwise_s8_mul_params *p, const i
 
 EP_INLINE void ep_depthwise_s8_mul(const ep_depthwise_s8_mul_params *p, const int8_t *in,
                                    const uint32_t *stream, int8_t *out, int32_t *ring) {
-    const int32_t channel_words = 2 + (p->kernel_h * p->kernel_w + 3) / 4;
+    const int32_t window = p->kernel_h * p->kernel_w;
     const int32_t blank = p->mul64 ? ep_pair(p->fill, p->fill) : p->fill;
     for (int32_t i = 0; i < p->ring_h * p->stride_w * p->phase_len; ++i) {
         ring[i] = blank;
     }
     for (int32_t b = 0; b < p->batches; ++b) {
-        const uint32_t *channel = stream;
-        for (int32_t i = 0; i < p->channels; ++i, channel += channel_words) {
-            ep_depthwise_channel(p, in + i, channel, out + i, ring);
+        const int8_t *taps = (const int8_t *)(const void *)(stream + 2 * p->channels);
+        for (int32_t i = 0; i < p->channels; ++i, taps += window) {
+            ep_depthwise_channel(p, in + i, stream + 2 * i, taps, out + i, ring);
         }
         in += p->in_h * p->in_w * p->channels;
         out += p->out_h * p->out_w * p->channels;

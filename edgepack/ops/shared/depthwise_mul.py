@@ -106,10 +106,8 @@ def _in_place(g: dict[str, int], ring_h: int) -> bool:
 
 
 def _stream(filters: MulFilters) -> npt.NDArray[np.uint32]:
-    """Everything that a channel needs, in the order in which the kernel reads it."""
-    taps = np.ascontiguousarray(
-        np.pad(filters.weights, ((0, 0), (0, -filters.weights.shape[1] % 4)))
-    )
-    words = taps.view("<u4").astype(np.uint32)
-    parts = [filters.heads[:, None], filters.factors[:, None], words]
-    return np.concatenate(parts, axis=1).reshape(-1)
+    """Start, shift and multiplier of every channel, then the taps, as the kernel reads them."""
+    heads = np.stack([filters.heads, filters.factors], axis=1).reshape(-1)
+    taps = np.ascontiguousarray(filters.weights).reshape(-1)
+    padded = np.pad(taps, (0, -taps.size % 4))
+    return np.concatenate([heads, padded.view("<u4").astype(np.uint32)])
