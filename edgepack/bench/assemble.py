@@ -151,13 +151,13 @@ def accuracy_record(
 
 def _device(e: Evidence) -> schema.Device:
     """Ticks become a latency only where the clock is real, and instructions only where counted."""
-    values = {
-        "latency_us": None,
-        "instructions": None,
-        "modelled_cycles": None,
-        **_measured(e.target, e.counter, e.ticks),
-    }
-    return schema.Device(**values, arena_peak_bytes=e.facts.arena_peak)
+    measured = _measured(e.target, e.counter, e.ticks)
+    return schema.Device(
+        latency_us=measured.get("latency_us"),
+        instructions=measured.get("instructions"),
+        modelled_cycles=None,
+        arena_peak_bytes=e.facts.arena_peak,
+    )
 
 
 def _measured(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import statistics
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +14,9 @@ from edgepack.bench.device import Connect, Device
 from edgepack.bench.model_facts import model_facts
 from edgepack.bench.run import RunOptions, bench_project, read_model
 from edgepack.bench.session import Session, open_session
-from edgepack.errors import DataError
+from edgepack.bench.statistics import summarize
+from edgepack.cycles import CycleProbe, prepare
+from edgepack.errors import DataError, ProjectError, UsageError
 from edgepack.flash import launch, require_image
 from edgepack.link.framed import LinkTiming
 from edgepack.manifest import Manifest, read_manifest
@@ -22,6 +26,8 @@ from edgepack.targets import Kind, Target, load_target
 
 RUN_NAME = "run.json"
 _RANDOM_SAMPLES = 10
+# Of the call and the return, which the device takes off as its counter's overhead; 5 were seen.
+_EDGE_INSTRUCTIONS = 20
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class BenchRequest:
     json_path: where run.json goes; None: into the project.
     save_outputs, resume, host, threads, oracle: as in RunOptions.
     inference_seconds: after which a device that is still computing is given up.
+    cycles: also model the cycles of each inference; needs an emulated board and a C compiler.
     """
 
     project: Path
@@ -50,6 +57,7 @@ class BenchRequest:
     threads: int = 1
     oracle: bool = True
     inference_seconds: float = 60.0
+    cycles: bool = False
 
 
 def bench(request: BenchRequest, progress: Progress = silent) -> schema.RunReport:
@@ -58,20 +66,66 @@ def bench(request: BenchRequest, progress: Progress = silent) -> schema.RunRepor
     Raises:
         ProjectError, ConfigError: the project or its target is not usable.
         DataError: the samples do not fit the model.
-        UsageError: a real board, and no port.
+        UsageError: a real board, and no port; a port or a resumed run, and cycles.
+        UnsupportedError: cycles of a target without a model.
         WrongImageError: the device runs another image.
         ParityError: the outputs differ from the oracle's; run.json is written.
         EdgepackError: whatever stopped the device; run.json holds what was done.
     """
     manifest = read_manifest(request.project)
-    require_image(request.project, manifest)
+    image = require_image(request.project, manifest)
     target = load_target(manifest.target)
+    if not request.cycles:
+        return _bench(request, manifest, target, progress)
+    if request.port is not None or request.resume:
+        raise UsageError(
+            "cycles are modelled where edgepack starts the emulator for all samples: not at a "
+            "port, and not for the rest of an earlier run"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        probe = prepare(image, target, Path(folder))
+        report = _bench(request, manifest, target, progress, probe.arguments)
+        report = _with_cycles(report, probe)
+    schema.write_run(request.json_path or request.project / RUN_NAME, report)
+    return report
+
+
+def _with_cycles(report: schema.RunReport, probe: CycleProbe) -> schema.RunReport:
+    """The report with the cycles of its samples; the runs behind them only profiled layers."""
+    counted = report.device.instructions
+    runs = 0 if counted is None else counted.n
+    summary = summarize(probe.cycles()[:runs])
+    if counted is None or summary is None:
+        return report
+    executed = statistics.median(probe.instructions()[:runs])
+    if abs(executed - counted.median) > _EDGE_INSTRUCTIONS:
+        raise ProjectError(
+            f"the emulator's plugin counted {executed:,.0f} instructions of an inference, the "
+            f"device {counted.median:,.0f}: the modelled cycles would be wrong"
+        )
+    modelled = schema.Distribution(
+        n=summary.n, min=summary.min, median=summary.median, max=summary.max
+    )
+    device = report.device.model_copy(
+        update={"modelled_cycles": modelled, "cycle_model": probe.table.name}
+    )
+    return report.model_copy(update={"device": device})
+
+
+def _bench(
+    request: BenchRequest,
+    manifest: Manifest,
+    target: Target,
+    progress: Progress,
+    emulator: Sequence[str] = (),
+) -> schema.RunReport:
     connect = connect_project(
         request.project,
         manifest,
         target,
         port=request.port,
         timing=LinkTiming(inference=request.inference_seconds),
+        emulator=emulator,
     )
     options = RunOptions(
         json_path=request.json_path or request.project / RUN_NAME,
@@ -94,9 +148,11 @@ def connect_project(
     *,
     port: str | None = None,
     timing: LinkTiming | None = None,
+    emulator: Sequence[str] = (),
 ) -> Connect:
     """How to reach the device of a project: its port, or the emulator or program to start.
 
+    `emulator` is added to an emulator's command line.
     The returned function checks that the device runs this project's image.
     """
     stateful = model_facts(read_model(project)).stateful
@@ -115,7 +171,7 @@ def connect_project(
     @contextlib.contextmanager
     def connect() -> Iterator[Device]:
         with contextlib.ExitStack() as stack:
-            url = port or stack.enter_context(launch(project, manifest, target)).url
+            url = port or stack.enter_context(launch(project, manifest, target, emulator)).url
             baud = target.board.serial.baud or target.soc.uart.baud
             yield stack.enter_context(
                 open_session(

@@ -59,6 +59,14 @@ def bench(
         bool, typer.Option("--host/--no-host", help="Also run the samples on this computer.")
     ] = True,
     threads: Annotated[int, typer.Option(help="Threads of the host's run.", min=1)] = 1,
+    cycles: Annotated[
+        bool,
+        typer.Option(
+            "--cycles",
+            help="Also model the cycles of the core, from the instructions that the emulator ran; "
+            "no latency, and blind to caches and wait states.",
+        ),
+    ] = False,
     layers: Annotated[
         bool, typer.Option("--layers", help="Also print the figures of each layer.")
     ] = False,
@@ -90,6 +98,7 @@ def bench(
         resume=resume,
         host=host,
         threads=threads,
+        cycles=cycles,
     )
     with out().progress() as progress:
         report = run_bench(request, progress)

@@ -6,7 +6,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +23,9 @@ _START_SECONDS = 10.0
 
 
 @contextmanager
-def launch(project: Path, manifest: Manifest, target: Target) -> Iterator[RunningBoard]:
+def launch(
+    project: Path, manifest: Manifest, target: Target, extra: Sequence[str] = ()
+) -> Iterator[RunningBoard]:
     """Start the board and stop it when the block is left.
 
     The URL can be opened at once. An error from inside the block becomes a DeviceLostError that
@@ -34,6 +36,7 @@ def launch(project: Path, manifest: Manifest, target: Target) -> Iterator[Runnin
         project: its directory.
         manifest: its manifest, with an image.
         target: an emulated board, or the host.
+        extra: more arguments for the emulator; the host program takes none.
 
     Raises:
         UsageError: the target is real hardware, which has a port of its own.
@@ -44,7 +47,7 @@ def launch(project: Path, manifest: Manifest, target: Target) -> Iterator[Runnin
     """
     image = require_image(project, manifest)
     if target.kind is Kind.EMULATED:
-        starter = _qemu(image, target)
+        starter = _qemu(image, target, extra)
     elif target.kind is Kind.HOST:
         starter = _host(image, target)
     else:
@@ -64,7 +67,7 @@ def launch(project: Path, manifest: Manifest, target: Target) -> Iterator[Runnin
 
 
 @contextmanager
-def _qemu(image: Path, target: Target) -> Iterator[RunningBoard]:
+def _qemu(image: Path, target: Target, extra: Sequence[str]) -> Iterator[RunningBoard]:
     """QEMU inherits a socket that listens already, so no port can be taken in between."""
     elf = read_image(image)
     check_fit(elf, target)
@@ -77,7 +80,9 @@ def _qemu(image: Path, target: Target) -> Iterator[RunningBoard]:
         # wait=on: the guest starts when its peer is there, so that the banner is not lost
         serial = f"socket,id=ep,fd={listener.fileno()},server=on,wait=on,nodelay=on"
         _, *arguments = qemu_command(target, image, serial)
-        with runner.background((program, *arguments), pass_fds=(listener.fileno(),)) as child:
+        with runner.background(
+            (program, *arguments, *extra), pass_fds=(listener.fileno(),)
+        ) as child:
             # only the child may hold the listener, or its death would not refuse connections
             listener.close()
             assert child.stderr is not None

@@ -81,7 +81,7 @@ def speed_rows(report: RunReport) -> list[Row]:
         )
     for name, values in (
         ("instructions, median", device.instructions),
-        ("modelled cycles, median", device.modelled_cycles),
+        (f"cycles by {device.cycle_model}, median", device.modelled_cycles),
     ):
         if values is not None:
             text = _range(values, integer(values.median), integer(values.min), integer(values.max))
@@ -102,6 +102,8 @@ def size_rows(report: RunReport) -> list[tuple[str, str]]:
     if report.sizes is None:
         return []
     flash, ram = report.sizes.flash_bytes, report.sizes.ram_bytes
+    # TFLM divides its arena itself: how much of the reserve it took is for the user to know
+    used = report.device.arena_peak_bytes if report.runtime == "tflm" else None
     return [
         ("flash, total", size(flash.total)),
         ("  code", size(flash.code)),
@@ -109,6 +111,7 @@ def size_rows(report: RunReport) -> list[tuple[str, str]]:
         ("  tables", size(flash.tables)),
         ("RAM, total", size(ram.total)),
         ("  arena", size(ram.arena)),
+        *([] if used is None else [("    used", size(used))]),
         ("  static", size(ram.static)),
         ("  stack, peak", size(ram.stack_peak)),
     ]

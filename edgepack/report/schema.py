@@ -94,12 +94,23 @@ class HostDistribution(Distribution):
 
 
 class Device(_Record):
-    """What the target measured; null is what it cannot measure."""
+    """What the target measured; null is what it cannot measure.
+
+    `cycle_model` names the model and version that `modelled_cycles` follow from
+    (edgepack/cycles/tables.py).
+    """
 
     latency_us: Distribution | None
     instructions: Distribution | None
     modelled_cycles: Distribution | None
+    cycle_model: str | None = None
     arena_peak_bytes: Count | None = None
+
+    @model_validator(mode="after")
+    def _named(self) -> Device:
+        if self.modelled_cycles is not None and self.cycle_model is None:
+            raise ValueError("modelled cycles without the name of their model")
+        return self
 
 
 class Layer(_Record):
