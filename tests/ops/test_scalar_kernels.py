@@ -22,8 +22,9 @@ from tests.ops.test_fully_connected import dense
 from tests.ops.weighted_model import Weighted
 from tests.tflite_builder import ModelBuilder, spec
 
-MUL32 = Isa(frozenset({"mul32"}))
-MUL64 = Isa(frozenset({"mul32", "mul64"}))
+# `speed`, because dense layers of few multiply-accumulates otherwise take the smaller kernel
+MUL32 = Isa(frozenset({"mul32"}), "speed")
+MUL64 = Isa(frozenset({"mul32", "mul64"}), "speed")
 CORES = pytest.mark.parametrize("isa", [MUL32, MUL64], ids=["mul32", "mul64"])
 
 # input, kernel, stride, dilation, padding
@@ -102,6 +103,12 @@ def test_dense_climbs(isa: Isa, tmp_path: Path) -> None:
     for case in cases:
         assert [c.function for c in calls(case)] == ["ep_fully_connected_s8_mul"], case.id
     climb(cases, tmp_path)
+
+
+def test_small_dense_layers_keep_the_small_kernel() -> None:
+    rng = np.random.default_rng(6)
+    case = on(replace(MUL64, optimize="balanced"), dense("row"), rng)
+    assert [c.function for c in calls(case)] == ["ep_fully_connected_s8"]
 
 
 @pytest.mark.parametrize("make", [conv, depthwise, dense], ids=["conv", "depthwise", "dense"])
