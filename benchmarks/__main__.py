@@ -38,7 +38,7 @@ TARGETS = (
 )
 
 Results = dict[str, dict[str, Figures | EdgepackError]]  # by target, then by model
-_WIDTH = 150  # columns, where the terminal does not say more
+_WIDTH = 170  # columns, where the terminal does not say more
 
 
 def main() -> int:
@@ -57,7 +57,7 @@ def main() -> int:
             for name in given.model:
                 try:
                     figures: Figures | EdgepackError = measure(
-                        models[name], target, Path(folder), samples=given.samples
+                        models[name], target, Path(folder), samples=given.samples, cycles=True
                     )
                 except EdgepackError as error:
                     figures = error
@@ -95,7 +95,7 @@ def _table(target: str, row: dict[str, Figures | EdgepackError]) -> Table:
     table.add_column("model")
     for title in ("instructions", "x floor", "bar", "", "flash", "with text", "x floor", "bar", ""):
         table.add_column(title, justify="right")
-    for title in ("RAM", "x floor", "bar", "", "wrong bytes"):
+    for title in ("RAM", "x floor", "bar", "", "wrong bytes", "model cycles"):
         table.add_column(title, justify="right")
     for name, figures in row.items():
         table.add_row(name, *_cells(core, name, figures))
@@ -116,6 +116,7 @@ def _cells(core: str, model: str, figures: Figures | EdgepackError) -> Iterator[
         yield "-" if limits.bar is None else f"{limits.bar:,}"
         yield limits.verdict(value)
     yield str(figures.mismatched_bytes)
+    yield "-" if figures.modelled_cycles is None else f"{figures.modelled_cycles:,.0f}"
 
 
 def _write(path: Path, results: Results, samples: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgepack.bench.project import RUN_NAME, BenchRequest, bench
+from edgepack.cycles import TABLES
 from edgepack.errors import EdgepackError, ParityError
 from edgepack.pipeline.build import BuildRequest, build_project
 from edgepack.report.schema import RunReport, read_run
@@ -26,6 +27,8 @@ class Figures:
     whole image that speaks frames only; flash_full: of the one that also speaks MLPerf Tiny's text
     protocol, None where it was not built. ram: static + arena + stack, in bytes, the stack as deep
     as it was seen and not what is reserved. mismatched_bytes: of the outputs, against the oracle.
+    modelled_cycles: the median of one inference by `cycle_model`, None where it was not asked for
+    or the core has no model.
     """
 
     instructions: float
@@ -37,6 +40,8 @@ class Figures:
     arena: int
     stack: int
     mismatched_bytes: int
+    modelled_cycles: float | None = None
+    cycle_model: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -73,6 +78,7 @@ def measure(
     samples: int = SAMPLES,
     full_image: bool = True,
     optimize: Optimize = "balanced",
+    cycles: bool = False,
 ) -> Figures:
     """Build and run a model; wrong outputs are a figure here, not an error.
 
@@ -83,6 +89,7 @@ def measure(
         samples: random inputs to run.
         full_image: also build the image with the text protocol, for its size.
         optimize: as in BuildRequest.
+        cycles: also model cycles, where the core has a model.
 
     Raises:
         EdgepackError: it could not be built or run.
@@ -90,7 +97,8 @@ def measure(
     project = folder / f"{model.stem}-{target}"
     build_project(BuildRequest(model, target, optimize=optimize, protocol="framed"), project)
     try:
-        report = bench(BenchRequest(project, samples=samples, host=False))
+        modelled = cycles and core_of(target) in TABLES
+        report = bench(BenchRequest(project, samples=samples, host=False, cycles=modelled))
     except ParityError:
         report = read_run(project / RUN_NAME)
     full = None
@@ -110,7 +118,7 @@ def _figures(report: RunReport, flash_full: int | None) -> Figures:
             f"sizes {sizes is not None}, parity {parity is not None}, "
             f"instructions {counted is not None}"
         )
-    ram = sizes.ram_bytes
+    ram, modelled = sizes.ram_bytes, report.device.modelled_cycles
     if ram.stack_peak is None:
         raise EdgepackError(f"{report.target.id} did not report its stack")
     return Figures(
@@ -123,4 +131,6 @@ def _figures(report: RunReport, flash_full: int | None) -> Figures:
         arena=ram.arena,
         stack=ram.stack_peak,
         mismatched_bytes=parity.mismatched_bytes,
+        modelled_cycles=None if modelled is None else modelled.median,
+        cycle_model=report.device.cycle_model,
     )
