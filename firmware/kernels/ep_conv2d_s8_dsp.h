@@ -35,8 +35,8 @@ EP_INLINE void ep_column_byte(const ep_conv2d_s8_dsp_params *p, uint32_t *column
                               int32_t at, int32_t value) {
     const int32_t whole = p->run & ~3, left = p->run & 3;
     const int32_t k = at < whole ? r * whole + at : p->runs * whole + r * left + at - whole;
-    int16_t *const four = (int16_t *)(void *)(columns + 2 * (k & ~3));
-    four[((k & 1) << 3) + ((k & 2) >> 1)] = (int16_t)value;
+    ep_half *const four = (ep_half *)(void *)(columns + 2 * (k & ~3));
+    four[((k & 1) << 3) + ((k & 2) >> 1)] = (ep_half)value;
 }
 
 /* Widens all of run `r`. */
@@ -112,11 +112,15 @@ EP_INLINE int8_t ep_conv2d_output(const ep_conv2d_s8_dsp_params *p, int32_t twic
 }
 
 /* What a filter's head holds; the second sum starts from both biases (ep_dot_dsp.h). */
-EP_INLINE int32_t ep_head_bias(uint32_t head) { return (int32_t)head >> 5; }
+EP_INLINE int32_t ep_head_bias(uint32_t head) {
+    return (int32_t)head >> 5;
+}
 EP_INLINE int32_t ep_head_pair(int32_t first_bias, uint32_t head) {
     return ep_wrap_add(first_bias, ep_shift_left(ep_head_bias(head), 8));
 }
-EP_INLINE int32_t ep_head_shift(uint32_t head) { return (int32_t)(head & 31u); }
+EP_INLINE int32_t ep_head_shift(uint32_t head) {
+    return (int32_t)(head & 31u);
+}
 
 /* Half a step plus the zero point, both before the right shift by shift_less_1 + 1. */
 EP_INLINE int32_t ep_conv2d_round(const ep_conv2d_s8_dsp_params *p, int32_t shift_less_1) {
@@ -187,7 +191,8 @@ EP_INLINE void ep_conv2d_s8_dsp(const ep_conv2d_s8_dsp_params *p, const int8_t *
     }
     const bool pointwise = p->kernel_h == 1 && p->kernel_w == 1 && p->pad_top == 0 &&
                            p->pad_left == 0 && p->stride_h == 1 && p->stride_w == 1;
-    if (p->runs * p->run % 4 != 0) { /* inputs that only pad K must hold something: their weight is 0 */
+    if (p->runs * p->run % 4 !=
+        0) { /* inputs that only pad K must hold something: their weight is 0 */
         for (int32_t i = 4 * (p->k_pairs - 2); i < 4 * p->k_pairs; ++i) {
             columns[i] = 0;
         }

@@ -83,7 +83,7 @@ EP_INLINE void ep_depthwise_taps(const ep_depthwise_s8_dsp_params *p, const int8
 }
 
 /* One kernel row of one window (or of two neighbouring ones). */
-EP_INLINE int32_t ep_depthwise_dot(const uint32_t *x, const uint32_t *taps, int32_t words,
+EP_INLINE int32_t ep_depthwise_dot(const ep_word *x, const uint32_t *taps, int32_t words,
                                    int32_t acc) {
     EP_UNROLL(8)
     for (int32_t i = 0; i < words; ++i) {
@@ -104,7 +104,7 @@ EP_INLINE void ep_depthwise_rows(const ep_depthwise_s8_dsp_params *p, const int8
     for (int32_t oy = 0; oy < p->out_h; ++oy) {
         const int16_t *row = plane + oy * p->stride_h * p->plane_w;
         for (int32_t ox = 0; ox < p->out_w; ox += step) {
-            const uint32_t *x = (const uint32_t *)(const void *)(row + ox * p->stride_w);
+            const ep_word *x = (const ep_word *)(const void *)(row + ox * p->stride_w);
             const uint32_t *t = taps;
             int32_t a = bias, b = bias;
             for (int32_t ky = 0; ky < p->kernel_h; ++ky, x += line, t += step * n) {
@@ -136,21 +136,21 @@ EP_INLINE ep_row3 ep_depthwise_row3(const int8_t *bytes) {
 
 /* One turn of the loop over a row: two outputs with stride 1, one with stride 2. The left output
  * takes w2 as the high half of (w1, w2), the right one w0 as the low half of (w0, w1). */
-#define EP_DEPTHWISE_3X3                                                                    \
-    uint32_t lo = x[0], hi = x[1];                                                          \
-    int32_t a = ep_smlabt(hi, r0.w12, ep_smlad(lo, r0.w01, bias));                          \
-    int32_t b = pairs ? ep_smlad(hi, r0.w12, ep_smlatb(lo, r0.w01, bias)) : 0;              \
-    lo = x[line], hi = x[line + 1];                                                         \
-    a = ep_smlabt(hi, r1.w12, ep_smlad(lo, r1.w01, a));                                     \
-    b = pairs ? ep_smlad(hi, r1.w12, ep_smlatb(lo, r1.w01, b)) : 0;                         \
-    lo = x[2 * line], hi = x[2 * line + 1];                                                 \
-    a = ep_smlabt(hi, r2.w12, ep_smlad(lo, r2.w01, a));                                     \
-    b = pairs ? ep_smlad(hi, r2.w12, ep_smlatb(lo, r2.w01, b)) : 0;                         \
-    *out = ep_depthwise_output(p, a, multiplier, round, shift);                             \
-    out += p->channels;                                                                     \
-    if (pairs && ox + 1 < p->out_w) {                                                       \
-        *out = ep_depthwise_output(p, b, multiplier, round, shift);                         \
-        out += p->channels;                                                                 \
+#define EP_DEPTHWISE_3X3                                                                           \
+    uint32_t lo = x[0], hi = x[1];                                                                 \
+    int32_t a = ep_smlabt(hi, r0.w12, ep_smlad(lo, r0.w01, bias));                                 \
+    int32_t b = pairs ? ep_smlad(hi, r0.w12, ep_smlatb(lo, r0.w01, bias)) : 0;                     \
+    lo = x[line], hi = x[line + 1];                                                                \
+    a = ep_smlabt(hi, r1.w12, ep_smlad(lo, r1.w01, a));                                            \
+    b = pairs ? ep_smlad(hi, r1.w12, ep_smlatb(lo, r1.w01, b)) : 0;                                \
+    lo = x[2 * line], hi = x[2 * line + 1];                                                        \
+    a = ep_smlabt(hi, r2.w12, ep_smlad(lo, r2.w01, a));                                            \
+    b = pairs ? ep_smlad(hi, r2.w12, ep_smlatb(lo, r2.w01, b)) : 0;                                \
+    *out = ep_depthwise_output(p, a, multiplier, round, shift);                                    \
+    out += p->channels;                                                                            \
+    if (pairs && ox + 1 < p->out_w) {                                                              \
+        *out = ep_depthwise_output(p, b, multiplier, round, shift);                                \
+        out += p->channels;                                                                        \
     }
 
 /* 3x3, stride 1 or 2: six words of taps stay in registers. */
@@ -163,8 +163,7 @@ EP_INLINE void ep_depthwise_rows_3x3(const ep_depthwise_s8_dsp_params *p, const 
     const bool pairs = p->stride_w == 1;
     const int32_t step = pairs ? 2 : 1;
     for (int32_t oy = 0; oy < p->out_h; ++oy) {
-        const uint32_t *x =
-            (const uint32_t *)(const void *)(plane + oy * p->stride_h * p->plane_w);
+        const ep_word *x = (const ep_word *)(const void *)(plane + oy * p->stride_h * p->plane_w);
         if (p->narrow) {
             EP_UNROLL(4)
             for (int32_t ox = 0; ox < p->out_w; ox += step, ++x) {

@@ -14,11 +14,26 @@
 #endif
 
 /* Two int16 in one word: low half first in memory on little-endian targets. */
-EP_INLINE int32_t ep_low16(uint32_t x) { return (int16_t)(x & 0xFFFFu); }
-EP_INLINE int32_t ep_high16(uint32_t x) { return (int16_t)(x >> 16); }
+EP_INLINE int32_t ep_low16(uint32_t x) {
+    return (int16_t)(x & 0xFFFFu);
+}
+EP_INLINE int32_t ep_high16(uint32_t x) {
+    return (int16_t)(x >> 16);
+}
 EP_INLINE uint32_t ep_pack16(int32_t low, int32_t high) {
     return ((uint32_t)low & 0xFFFFu) | ((uint32_t)high << 16);
 }
+
+/* Two int16 that are also accessed as one word, and words that are also accessed as int16. Without
+ * the attribute the compiler may take a store through one type and a load through the other for
+ * independent, and exchange them (GCC 12.2 -O3 does). */
+#if defined(__GNUC__) || defined(__clang__)
+typedef uint32_t __attribute__((__may_alias__)) ep_word;
+typedef int16_t __attribute__((__may_alias__)) ep_half;
+#else
+typedef uint32_t ep_word;
+typedef int16_t ep_half;
+#endif
 
 /* Reads that need no alignment; one instruction where the core allows unaligned loads. */
 EP_INLINE uint32_t ep_load32(const void *p) {
@@ -98,8 +113,7 @@ EP_INLINE uint32_t ep_sxtb16_ror8(uint32_t x) {
     return ep_pack16((int8_t)((x >> 8) & 0xFFu), (int8_t)(x >> 24));
 }
 EP_INLINE uint32_t ep_sxtab16(uint32_t a, uint32_t x) {
-    return ep_pack16(ep_low16(a) + (int8_t)(x & 0xFFu),
-                     ep_high16(a) + (int8_t)((x >> 16) & 0xFFu));
+    return ep_pack16(ep_low16(a) + (int8_t)(x & 0xFFu), ep_high16(a) + (int8_t)((x >> 16) & 0xFFu));
 }
 EP_INLINE uint32_t ep_sxtab16_ror8(uint32_t a, uint32_t x) {
     return ep_sxtab16(a, (x >> 8) | (x << 24));
@@ -120,7 +134,9 @@ EP_INLINE int32_t ep_smlatb(uint32_t a, uint32_t b, int32_t acc) {
 EP_INLINE int32_t ep_smmlar(int32_t a, int32_t b, int32_t acc) {
     return ep_wrap_add(acc, (int32_t)(((int64_t)a * b + ((int64_t)1 << 31)) >> 32));
 }
-EP_INLINE int32_t ep_ssat8(int32_t x) { return ep_clamp32(x, -128, 127); }
+EP_INLINE int32_t ep_ssat8(int32_t x) {
+    return ep_clamp32(x, -128, 127);
+}
 
 #endif
 
