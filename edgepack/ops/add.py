@@ -10,6 +10,7 @@ import numpy as np
 
 from edgepack.ir import Attributes
 from edgepack.ops.shared.add_flat import lower_add_flat
+from edgepack.ops.shared.add_mve import lower_add_mve
 from edgepack.ops.shared.base import NodeView, Op, ensure_shape, unsupported
 from edgepack.ops.shared.broadcast import (
     MAX_DIMS,
@@ -133,7 +134,8 @@ class Add(Op):
             ctype = "ep_add_s32_params"
         else:
             scale = sum_rescale(view)
-            fast = lower_add_flat(
+            lower_fast = lower_add_mve if isa.has("mve") else lower_add_flat
+            fast = lower_fast(
                 view, (scale.first, scale.second), scale.output, self._activation(view)
             )
             if fast is not None:

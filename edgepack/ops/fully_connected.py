@@ -12,6 +12,7 @@ from edgepack.ir import Attributes
 from edgepack.ops.shared.base import NodeView, Op, ensure_shape, unsupported
 from edgepack.ops.shared.dense_dsp import lower_dense_dsp
 from edgepack.ops.shared.dense_mul import lower_dense_mul
+from edgepack.ops.shared.dense_mve import lower_dense_mve
 from edgepack.ops.shared.fixed_point import (
     FLOAT_ACTIVATION_RANGE,
     activation_range,
@@ -62,6 +63,7 @@ class FullyConnected(Op):
     name = "FULLY_CONNECTED"
     types = (DType.INT8, DType.INT16, DType.FLOAT32)
     arity = (2, 3)
+    variants = ("mul", "dsp", "mve")
     notes = (
         "int8 or packed (per-tensor) int4 weights; int8 and float weights may be computed at run "
         "time"
@@ -149,6 +151,10 @@ class FullyConnected(Op):
         if x.dtype is DType.FLOAT32:
             return lower_weighted(view, "ep_fully_connected", activation, shape, self.macs(view))
         multipliers = self._multipliers(view)
+        if isa.has("mve"):
+            fast = lower_dense_mve(view, multipliers, activation, self.macs(view))
+            if fast is not None:
+                return fast
         if isa.has("dsp"):
             fast = lower_dense_dsp(view, multipliers, activation, self.macs(view))
             if fast is not None:

@@ -25,29 +25,25 @@ typedef struct {
 /* Gathers a window that lies partly outside the input. */
 EP_INLINE void ep_mve_column_clipped(const ep_conv2d_s8_mve_params *p, const int8_t *in, int32_t y0,
                                      int32_t x0, int8_t *to) {
-    for (int32_t ky = 0; ky < p->kernel_h; ++ky) {
+    const int32_t left = ep_max32(0, -x0), end = ep_min32(p->kernel_w, p->in_w - x0);
+    ep_mve_fill(to, p->fill, p->runs * p->run);
+    for (int32_t ky = 0; ky < p->kernel_h; ++ky, to += p->kernel_w * p->in_c) {
         const int32_t y = y0 + ky * p->dilation_h;
-        const bool inside = y >= 0 && y < p->in_h;
-        const int8_t *const line = inside ? in + y * p->in_w * p->in_c : in;
+        if (y < 0 || y >= p->in_h) {
+            continue;
+        }
+        const int8_t *const line = in + y * p->in_w * p->in_c;
         if (p->runs == p->kernel_h) { /* a whole row of the kernel is one run */
-            const int32_t end = inside ? ep_min32(p->kernel_w, p->in_w - x0) : 0;
-            const int32_t left = ep_min32(ep_max32(0, -x0), ep_max32(end, 0));
-            const int32_t live = ep_max32(end - left, 0);
-            ep_mve_fill(to, p->fill, left * p->in_c);
-            if (live > 0) {
-                ep_mve_copy(to + left * p->in_c, line + (x0 + left) * p->in_c, live * p->in_c);
+            if (end > left) {
+                ep_mve_copy(to + left * p->in_c, line + (x0 + left) * p->in_c,
+                            (end - left) * p->in_c);
             }
-            ep_mve_fill(to + (left + live) * p->in_c, p->fill,
-                        (p->kernel_w - left - live) * p->in_c);
-            to += p->run;
-        } else {
-            for (int32_t kx = 0; kx < p->kernel_w; ++kx, to += p->in_c) {
-                const int32_t x = x0 + kx * p->dilation_w;
-                if (inside && x >= 0 && x < p->in_w) {
-                    ep_mve_copy(to, line + x * p->in_c, p->in_c);
-                } else {
-                    ep_mve_fill(to, p->fill, p->in_c);
-                }
+            continue;
+        }
+        for (int32_t kx = 0; kx < p->kernel_w; ++kx) {
+            const int32_t x = x0 + kx * p->dilation_w;
+            if (x >= 0 && x < p->in_w) {
+                ep_mve_copy(to + kx * p->in_c, line + x * p->in_c, p->in_c);
             }
         }
     }
@@ -63,11 +59,18 @@ EP_INLINE void ep_mve_column(const ep_conv2d_s8_mve_params *p, const int8_t *in,
         ep_mve_column_clipped(p, in, y0, x0, to);
         return;
     }
+    /* with another row below, reading a little too far stays inside the input */
+    const bool over = y_end + 1 < p->in_h && p->in_w * p->in_c >= 15;
     const int8_t *line = in + (y0 * p->in_w + x0) * p->in_c;
     const int32_t per_row = p->runs / p->kernel_h;
     for (int32_t ky = 0; ky < p->kernel_h; ++ky, line += p->dilation_h * p->in_w * p->in_c) {
         for (int32_t kx = 0; kx < per_row; ++kx, to += p->run) {
-            ep_mve_copy(to, line + kx * p->dilation_w * p->in_c, p->run);
+            const int8_t *const from = line + kx * p->dilation_w * p->in_c;
+            if (p->run % EP_CHUNK == 0 || over) {
+                ep_mve_copy_over(to, from, p->run);
+            } else {
+                ep_mve_copy(to, from, p->run);
+            }
         }
     }
 }
@@ -94,7 +97,7 @@ EP_INLINE void ep_conv2d_mve_pair(const ep_conv2d_s8_mve_params *p, const int8_t
     }
 }
 
-/* columns: 2 * chunks vectors. */
+/* columns: 2 * chunks vectors, and one more unless runs are whole vectors. */
 EP_INLINE void ep_conv2d_s8_mve(const ep_conv2d_s8_mve_params *p, const int8_t *in,
                                 const int8_t *stream, int8_t *out, int8_t *columns) {
     const int32_t positions = p->out_h * p->out_w;
@@ -108,9 +111,13 @@ EP_INLINE void ep_conv2d_s8_mve(const ep_conv2d_s8_mve_params *p, const int8_t *
             const bool both = positions % 2 == 0 || at + 1 < positions;
             if (pointwise) {
                 const int8_t *const from = in + at * p->in_c;
-                ep_mve_copy(columns, from, p->in_c);
-                if (both) {
-                    ep_mve_copy(second, from + p->in_c, p->in_c);
+                const bool over = p->in_c % EP_CHUNK == 0 || at + EP_CHUNK < positions;
+                if (over) { /* there are at least 15 bytes behind both */
+                    ep_mve_copy_over(columns, from, p->in_c);
+                    ep_mve_copy_over(second, both ? from + p->in_c : from, p->in_c);
+                } else {
+                    ep_mve_copy(columns, from, p->in_c);
+                    ep_mve_copy(second, both ? from + p->in_c : from, p->in_c);
                 }
             } else {
                 for (int32_t i = 0; i < (both ? 2 : 1); ++i) {
@@ -122,7 +129,7 @@ EP_INLINE void ep_conv2d_s8_mve(const ep_conv2d_s8_mve_params *p, const int8_t *
                 }
             }
             int8_t *const to = out + at * p->out_c; /* a last single position is done twice */
-            ep_conv2d_mve_pair(p, columns, both ? second : columns, stream, to,
+            ep_conv2d_mve_pair(p, columns, pointwise || both ? second : columns, stream, to,
                                both ? to + p->out_c : to);
         }
         in += p->in_h * p->in_w * p->in_c;

@@ -35,6 +35,15 @@ EP_INLINE ep_v16 ep_v16_set(int32_t x) {
 EP_INLINE ep_v16 ep_v16_load_some(const int8_t *from, int32_t count) {
     return vldrbq_z_s8(from, vctp8q((uint32_t)count));
 }
+EP_INLINE void ep_v16_store_some(int8_t *to, ep_v16 x, int32_t count) {
+    vstrbq_p_s8(to, x, vctp8q((uint32_t)count));
+}
+EP_INLINE ep_v16 ep_v16_max(ep_v16 a, ep_v16 b) {
+    return vmaxq_s8(a, b);
+}
+EP_INLINE ep_v16 ep_v16_min(ep_v16 a, ep_v16 b) {
+    return vminq_s8(a, b);
+}
 /* from[index[i]] */
 EP_INLINE ep_v16 ep_v16_pick(const int8_t *from, const uint8_t *index) {
     return vldrbq_gather_offset_s8(from, vldrbq_u8(index));
@@ -50,12 +59,21 @@ EP_INLINE ep_v16 ep_v16_gather(const int8_t *from, ep_pairs offsets) {
 EP_INLINE int32_t ep_v16_dot(int32_t acc, ep_v16 a, ep_v16 b) {
     return vmladavaq_s8(acc, a, b);
 }
+EP_INLINE int32_t ep_v16_dot_first(ep_v16 a, ep_v16 b) {
+    return vmladavq_s8(a, b);
+}
 
 EP_INLINE ep_v4 ep_v4_load(const int8_t *from) {
     return vldrwq_s32((const int32_t *)(const void *)from);
 }
 EP_INLINE ep_v4 ep_v4_load_s8(const int8_t *from) {
     return vldrbq_s32(from);
+}
+EP_INLINE ep_v4 ep_v4_load_s8_some(const int8_t *from, int32_t count) {
+    return vldrbq_z_s32(from, vctp32q((uint32_t)count));
+}
+EP_INLINE void ep_v4_store(int32_t *to, ep_v4 x) {
+    vstrwq_s32(to, x);
 }
 EP_INLINE ep_v4 ep_v4_set(int32_t x) {
     return vdupq_n_s32(x);
@@ -155,9 +173,24 @@ EP_INLINE void ep_mve_collect(int8_t *to, const int8_t *from, int32_t step, int3
     __asm__ volatile("wlstp.16 lr, %[n], 2f\n1:\n\tvldrb.u16 q0, [%[from], %q[at]]\n\t"
                      "add %[from], %[from], %[eight]\n\tvstrb.16 q0, [%[to]], #8\n\t"
                      "letp lr, 1b\n2:"
-                     : [to] "+r"(to), [from] "+r"(from)
+                     : [to] "+l"(to), [from] "+r"(from)
                      : [n] "r"(count), [at] "w"(at), [eight] "r"(8 * step)
                      : "lr", "q0", "cc", "memory");
+}
+
+/* The same for `rows` rows of at most 8, which begin every to_line and every from_line bytes. */
+EP_INLINE void ep_mve_collect_rows(int8_t *to, const int8_t *from, int32_t step, int32_t count,
+                                   int32_t rows, int32_t to_line, int32_t from_line) {
+    const uint16x8_t at = vmulq_n_u16(vidupq_n_u16(0, 1), (uint16_t)step);
+    uint32_t p0; /* GCC 12 has no name for the predicates: put back what it may hold there */
+    __asm__ volatile("vmrs %[p0], p0\n\tvctp.16 %[n]\n\tdls lr, %[rows]\n1:\n\tvpstt\n\t"
+                     "vldrbt.u16 q0, [%[from], %q[at]]\n\tvstrbt.16 q0, [%[to]]\n\t"
+                     "add %[from], %[from], %[from_line]\n\tadd %[to], %[to], %[to_line]\n\t"
+                     "le lr, 1b\n\tvmsr p0, %[p0]"
+                     : [to] "+l"(to), [from] "+r"(from), [p0] "=&r"(p0)
+                     : [n] "r"(count), [at] "w"(at), [rows] "r"(rows), [to_line] "r"(to_line),
+                       [from_line] "r"(from_line)
+                     : "lr", "q0", "memory");
 }
 
 #else
@@ -197,6 +230,21 @@ EP_INLINE ep_v16 ep_v16_load_some(const int8_t *from, int32_t count) {
     memcpy(r.lane, from, (size_t)count);
     return r;
 }
+EP_INLINE void ep_v16_store_some(int8_t *to, ep_v16 x, int32_t count) {
+    memcpy(to, x.lane, (size_t)count);
+}
+EP_INLINE ep_v16 ep_v16_max(ep_v16 a, ep_v16 b) {
+    for (int32_t i = 0; i < 16; ++i) {
+        a.lane[i] = a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i];
+    }
+    return a;
+}
+EP_INLINE ep_v16 ep_v16_min(ep_v16 a, ep_v16 b) {
+    for (int32_t i = 0; i < 16; ++i) {
+        a.lane[i] = a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i];
+    }
+    return a;
+}
 EP_INLINE ep_v16 ep_v16_pick(const int8_t *from, const uint8_t *index) {
     ep_v16 r;
     for (int32_t i = 0; i < 16; ++i) {
@@ -222,6 +270,9 @@ EP_INLINE int32_t ep_v16_dot(int32_t acc, ep_v16 a, ep_v16 b) {
     }
     return acc;
 }
+EP_INLINE int32_t ep_v16_dot_first(ep_v16 a, ep_v16 b) {
+    return ep_v16_dot(0, a, b);
+}
 EP_INLINE ep_v4 ep_v4_load(const int8_t *from) {
     ep_v4 r;
     memcpy(r.lane, from, sizeof r.lane);
@@ -229,6 +280,12 @@ EP_INLINE ep_v4 ep_v4_load(const int8_t *from) {
 }
 EP_INLINE ep_v4 ep_v4_load_s8(const int8_t *from) {
     EP_V4(from[i]);
+}
+EP_INLINE ep_v4 ep_v4_load_s8_some(const int8_t *from, int32_t count) {
+    EP_V4(i < count ? from[i] : 0);
+}
+EP_INLINE void ep_v4_store(int32_t *to, ep_v4 x) {
+    memcpy(to, x.lane, sizeof x.lane);
 }
 EP_INLINE ep_v4 ep_v4_set(int32_t x) {
     EP_V4(x);
@@ -312,7 +369,33 @@ EP_INLINE void ep_mve_collect(int8_t *to, const int8_t *from, int32_t step, int3
     }
 }
 
+EP_INLINE void ep_mve_collect_rows(int8_t *to, const int8_t *from, int32_t step, int32_t count,
+                                   int32_t rows, int32_t to_line, int32_t from_line) {
+    for (int32_t y = 0; y < rows; ++y) {
+        ep_mve_collect(to + y * to_line, from + y * from_line, step, count);
+    }
+}
+
 #endif
+
+#if defined(__GNUC__)
+#define EP_MVE_KNOWN(X) __builtin_constant_p(X)
+#else
+#define EP_MVE_KNOWN(X) 0
+#endif
+#define EP_MVE_SHORT 256 /* bytes up to which copies are unrolled */
+
+/* Copies whole vectors: reads and writes up to 15 bytes beyond `count`. */
+EP_INLINE void ep_mve_copy_over(int8_t *to, const int8_t *from, int32_t count) {
+    if (!EP_MVE_KNOWN(count) || count > EP_MVE_SHORT) {
+        ep_mve_copy(to, from, count);
+        return;
+    }
+    EP_UNROLL(16)
+    for (int32_t i = 0; i < count; i += 16) {
+        ep_v16_store(to + i, ep_v16_load(from + i));
+    }
+}
 
 /* How accumulators become outputs: constants of a layer. */
 typedef struct {

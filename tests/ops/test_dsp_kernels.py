@@ -58,8 +58,13 @@ DEPTHWISE: dict[str, tuple[Any, ...]] = {
 }
 
 
-def conv(name: str, activation: str = "NONE", **changes: Any) -> Weighted:
-    x, filters, (kh, kw), stride, dilation, padding = CONVOLUTIONS[name]
+def conv(
+    name: str,
+    activation: str = "NONE",
+    table: dict[str, tuple[Any, ...]] = CONVOLUTIONS,
+    **changes: Any,
+) -> Weighted:
+    x, filters, (kh, kw), stride, dilation, padding = table[name]
     out = (
         x[0],
         window(x[1], kh, stride[0], dilation[0], padding).out,

@@ -79,7 +79,7 @@ def lower_conv_mve(
         "ep_conv2d_s8_mve",
         "ep_conv2d_s8_mve.h",
         (params, Input(0), Const("stream", stream.reshape(-1)), Output(0), Scratch("int8_t")),
-        scratch_bytes=POSITIONS * chunks * CHUNK,
+        scratch_bytes=(POSITIONS * chunks + (run % CHUNK != 0)) * CHUNK,
         overlaps=conv_overlaps(fields, x.nbytes, POSITIONS, reverse=reverse),
         macs=macs,
         reason="Helium, four filters by two positions, weights packed in load order",

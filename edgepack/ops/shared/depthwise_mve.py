@@ -197,7 +197,7 @@ def _picks(g: dict[str, int], grouping: Grouping) -> npt.NDArray[np.uint8]:
 
 def _stream(
     filters: Array, bias: npt.NDArray[np.int32], multipliers: ChannelMultipliers
-) -> npt.NDArray[np.int8]:
+) -> npt.NDArray[np.uint32]:
     """Everything that each channel needs, in the order in which the kernel reads it."""
     channels, taps = filters.shape
     records = np.zeros((channels, 8 + (taps + 5) // 4 * 4), np.int8)
@@ -205,4 +205,4 @@ def _stream(
     records[:, 4:8] = multipliers.value.astype("<i4").view(np.int8).reshape(channels, 4)
     records[:, 8 : 8 + taps] = filters
     records[:, 9 + taps] = multipliers.shift
-    return records.reshape(-1)
+    return records.reshape(-1).view("<u4").astype(np.uint32)

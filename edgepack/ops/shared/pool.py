@@ -119,12 +119,13 @@ class Pool2D(Op):
         pads = (vertical.pad, horizontal.pad)
         overlap = window_overlap(view, (attrs.stride_h, attrs.stride_w), pads, by_channel=True)
         ctype = "ep_pool_f32_params" if x.dtype is DType.FLOAT32 else "ep_pool_params"
+        vectors = isa.has("mve") and x.dtype is DType.INT8
         return KernelCall(
-            f"{self.kernel}_{x.dtype.suffix}",
-            "ep_pool.h",
+            f"{self.kernel}_{x.dtype.suffix}{'_mve' if vectors else ''}",
+            "ep_pool_mve.h" if vectors else "ep_pool.h",
             (Params(ctype, fields), Input(0), Output(0)),
             overlaps=(overlap,),
-            reason="portable C99 reference",
+            reason="Helium, several channels at a time" if vectors else "portable C99 reference",
         )
 
     def _clamp(self, view: NodeView) -> tuple[float, float]:
