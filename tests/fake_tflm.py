@@ -34,6 +34,7 @@ class MicroInterpreter {
   TfLiteStatus Invoke();
   TfLiteTensor* input(size_t) { return &input_; }
   TfLiteTensor* output(size_t) { return &output_; }
+  size_t arena_used_bytes() const { return 2 * %d; }
  private:
   const MicroOpResolver& resolver_;
   uint8_t* arena_;
@@ -64,7 +65,6 @@ TfLiteStatus MicroInterpreter::Invoke() {
 """
 _LOG = 'extern "C" void DebugLog(const char*, ...) {}\n'
 _FILES = {
-    "tensorflow/lite/micro/micro_interpreter.h": _INTERPRETER,
     "tensorflow/lite/micro/model.h": '#pragma once\n#include "micro_interpreter.h"\n'
     "namespace tflite { class Model; }\n",
     "tensorflow/lite/micro/micro_mutable_op_resolver.h": """
@@ -106,7 +106,11 @@ def copying_model() -> bytes:
 
 def write_headers(root: Path) -> None:
     """The headers, where TFLM's source tree has them."""
-    for name, text in {**_FILES, f"{_FLATBUFFERS}/flatbuffers.h": "#pragma once\n"}.items():
+    for name, text in {
+        **_FILES,
+        "tensorflow/lite/micro/micro_interpreter.h": _INTERPRETER % ELEMENTS,
+        f"{_FLATBUFFERS}/flatbuffers.h": "#pragma once\n",
+    }.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
 

@@ -18,8 +18,9 @@ from edgepack.manifest import TflmInfo
 THIRD_PARTY = "third_party"
 HEADERS = f"{THIRD_PARTY}/include"
 LIBRARY_NAME = "libtensorflow-microlite.a"
-# TFLM's own build defines it for the library (tools/make/Makefile); tensors differ in size without.
-DEFINES = ("TF_LITE_STATIC_MEMORY",)
+# TFLM's own build defines the first for the library (tools/make/Makefile): tensors differ in size
+# without. The second makes the bench firmware ask TFLM how much of the arena it uses.
+DEFINES = ("TF_LITE_STATIC_MEMORY", "EP_BENCH_ARENA_USED=1")
 
 _INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]', re.MULTILINE)
 

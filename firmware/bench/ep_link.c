@@ -319,6 +319,9 @@ static void ep_serve_baud(uint16_t sequence, uint32_t rate) {
 static void ep_reply_memory(uint16_t sequence) {
     ep_memory_peaks peaks;
     ep_memory_peaks_read(ep_model->arena, ep_model->arena_bytes, &peaks);
+#if EP_BENCH_ARENA_USED
+    peaks.arena_peak = ep_bench_arena_used();
+#endif
     ep_frame_begin(EP_REP_MEMORY, sequence, 24u);
     ep_frame_put_u32(peaks.stack_bytes);
     ep_frame_put_u32(peaks.stack_peak);

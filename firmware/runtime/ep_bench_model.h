@@ -58,6 +58,16 @@ typedef struct {
 extern const ep_bench_text ep_bench_text_instance;
 
 extern const ep_bench_model ep_bench_model_instance;
+
+/* 1: the runtime tells how much of the arena it uses, because its planner writes all over it while
+ * the model is initialised, and what stayed untouched says nothing. */
+#ifndef EP_BENCH_ARENA_USED
+#define EP_BENCH_ARENA_USED 0
+#endif
+#if EP_BENCH_ARENA_USED
+uint32_t ep_bench_arena_used(void); /* bytes; 0 when the model did not initialise */
+#endif
+
 extern const char ep_build_id[17]; /* 16 hex digits and a NUL */
 
 #ifdef __cplusplus

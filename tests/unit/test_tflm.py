@@ -29,7 +29,7 @@ from edgepack.ops.table import OPS
 from edgepack.pipeline.build import BuildRequest, build_project
 from edgepack.targets import load_target
 from edgepack.toolchain import find_tflm, tflm_path
-from tests.fake_tflm import FOREIGN, M4, copying_model, write_headers, write_library
+from tests.fake_tflm import ELEMENTS, FOREIGN, M4, copying_model, write_headers, write_library
 from tests.small_models import small_cnn
 from tests.tflite_builder import ModelBuilder, spec
 
@@ -194,6 +194,7 @@ def test_a_project_runs_with_the_library(model: Path, tree: Path, tmp_path: Path
     assert manifest.sizes.flash_weights >= model.stat().st_size
     report = bench(BenchRequest(tmp_path / "project", samples=5, oracle=False, host=False))
     assert (report.runtime, report.status) == ("tflm", "complete")
+    assert report.device.arena_peak_bytes == 2 * ELEMENTS  # what the stand-in says
     # everything stands on paths inside the project
     assert str(tree) not in (tmp_path / "project" / "manifest.json").read_text(encoding="utf-8")
 
