@@ -127,8 +127,8 @@ EP_INLINE void ep_logistic_s16(const ep_sigmoid_s16_params *p, const int16_t *in
     }
 }
 
-EP_INLINE void ep_tanh_s16(const ep_sigmoid_s16_params *p, const int16_t *in,
-                           const uint16_t *table, int16_t *out) {
+EP_INLINE void ep_tanh_s16(const ep_sigmoid_s16_params *p, const int16_t *in, const uint16_t *table,
+                           int16_t *out) {
     for (int32_t i = 0; i < p->count; ++i) {
         const int32_t x = ep_sigmoid_input(p, in[i]);
         const uint32_t size = (uint32_t)(x < 0 ? -x : x);

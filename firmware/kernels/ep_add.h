@@ -23,10 +23,10 @@ typedef struct {
 
 /* One sum: both operands brought to a common scale, added, requantized. */
 EP_INLINE int32_t ep_add_scaled(const ep_add_params *p, int32_t a, int32_t b) {
-    const int32_t x = ep_requantize(ep_shift_left(a + p->offset1, p->left_shift), p->multiplier1,
-                                    p->shift1);
-    const int32_t y = ep_requantize(ep_shift_left(b + p->offset2, p->left_shift), p->multiplier2,
-                                    p->shift2);
+    const int32_t x =
+        ep_requantize(ep_shift_left(a + p->offset1, p->left_shift), p->multiplier1, p->shift1);
+    const int32_t y =
+        ep_requantize(ep_shift_left(b + p->offset2, p->left_shift), p->multiplier2, p->shift2);
     const int32_t sum =
         ep_requantize(ep_wrap_add(x, y), p->multiplier, p->shift) + p->output_offset;
     return ep_clamp32(sum, p->act_min, p->act_max);
@@ -46,8 +46,7 @@ EP_INLINE void ep_add_s32(const ep_add_s32_params *p, const int32_t *a, const in
     EP_BROADCAST_LOOPS(&p->walk, out[at] = ep_wrap_add(a[at1], b[at2]));
 }
 
-EP_INLINE void ep_add_f32(const ep_add_f32_params *p, const float *a, const float *b,
-                          float *out) {
+EP_INLINE void ep_add_f32(const ep_add_f32_params *p, const float *a, const float *b, float *out) {
     EP_BROADCAST_LOOPS(&p->walk, float sum = a[at1] + b[at2];
                        sum = sum < p->act_min ? p->act_min : sum;
                        out[at] = sum > p->act_max ? p->act_max : sum);

@@ -24,46 +24,44 @@ typedef struct {
     ep_matmul walk;
 } ep_batch_matmul_f32_params;
 
-#define EP_MATMUL_LOOPS(M, BEGIN, MAC, END)                                                       \
-    int32_t to = 0;                                                                               \
-    for (int32_t i0 = 0; i0 < (M)->batch[0]; ++i0) {                                              \
-        for (int32_t i1 = 0; i1 < (M)->batch[1]; ++i1) {                                          \
-            for (int32_t i2 = 0; i2 < (M)->batch[2]; ++i2) {                                      \
-                const int32_t a_base =                                                            \
-                    i0 * (M)->a_batch[0] + i1 * (M)->a_batch[1] + i2 * (M)->a_batch[2];           \
-                const int32_t b_base =                                                            \
-                    i0 * (M)->b_batch[0] + i1 * (M)->b_batch[1] + i2 * (M)->b_batch[2];           \
-                for (int32_t row = 0; row < (M)->rows; ++row) {                                   \
-                    for (int32_t column = 0; column < (M)->columns; ++column, ++to) {             \
-                        BEGIN;                                                                    \
-                        for (int32_t k = 0; k < (M)->depth; ++k) {                                \
-                            const int32_t a_at = a_base + row * (M)->a_row + k * (M)->a_depth;    \
-                            const int32_t b_at =                                                  \
-                                b_base + k * (M)->b_depth + column * (M)->b_column;               \
-                            MAC;                                                                  \
-                        }                                                                         \
-                        END;                                                                      \
-                    }                                                                             \
-                }                                                                                 \
-            }                                                                                     \
-        }                                                                                         \
+#define EP_MATMUL_LOOPS(M, BEGIN, MAC, END)                                                        \
+    int32_t to = 0;                                                                                \
+    for (int32_t i0 = 0; i0 < (M)->batch[0]; ++i0) {                                               \
+        for (int32_t i1 = 0; i1 < (M)->batch[1]; ++i1) {                                           \
+            for (int32_t i2 = 0; i2 < (M)->batch[2]; ++i2) {                                       \
+                const int32_t a_base =                                                             \
+                    i0 * (M)->a_batch[0] + i1 * (M)->a_batch[1] + i2 * (M)->a_batch[2];            \
+                const int32_t b_base =                                                             \
+                    i0 * (M)->b_batch[0] + i1 * (M)->b_batch[1] + i2 * (M)->b_batch[2];            \
+                for (int32_t row = 0; row < (M)->rows; ++row) {                                    \
+                    for (int32_t column = 0; column < (M)->columns; ++column, ++to) {              \
+                        BEGIN;                                                                     \
+                        for (int32_t k = 0; k < (M)->depth; ++k) {                                 \
+                            const int32_t a_at = a_base + row * (M)->a_row + k * (M)->a_depth;     \
+                            const int32_t b_at =                                                   \
+                                b_base + k * (M)->b_depth + column * (M)->b_column;                \
+                            MAC;                                                                   \
+                        }                                                                          \
+                        END;                                                                       \
+                    }                                                                              \
+                }                                                                                  \
+            }                                                                                      \
+        }                                                                                          \
     }
 
-EP_INLINE void ep_batch_matmul_s8(const ep_batch_matmul_params *p, const int8_t *a,
-                                  const int8_t *b, int8_t *out) {
-    EP_MATMUL_LOOPS(&p->walk, int32_t acc = 0,
+EP_INLINE void ep_batch_matmul_s8(const ep_batch_matmul_params *p, const int8_t *a, const int8_t *b,
+                                  int8_t *out){
+    EP_MATMUL_LOOPS(&p -> walk, int32_t acc = 0,
                     acc = ep_wrap_mac(acc, a[a_at] + p->a_offset, b[b_at] + p->b_offset),
                     out[to] = (int8_t)ep_requantize_to(acc, p->multiplier, p->shift,
-                                                       p->output_offset, INT8_MIN, INT8_MAX))
-}
+                                                       p->output_offset, INT8_MIN, INT8_MAX))}
 
 /* Zero points are 0. */
 EP_INLINE void ep_batch_matmul_s16(const ep_batch_matmul_params *p, const int16_t *a,
-                                   const int16_t *b, int16_t *out) {
+                                   const int16_t *b, int16_t *out){
     EP_MATMUL_LOOPS(&p->walk, int64_t acc = 0, acc += (int32_t)a[a_at] * b[b_at],
                     out[to] = (int16_t)ep_clamp32(ep_requantize64(acc, p->multiplier, p->shift),
-                                                  INT16_MIN, INT16_MAX))
-}
+                                                  INT16_MIN, INT16_MAX))}
 
 EP_INLINE void ep_batch_matmul_f32(const ep_batch_matmul_f32_params *p, const float *a,
                                    const float *b, float *out) {

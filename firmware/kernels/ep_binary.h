@@ -71,7 +71,7 @@ EP_BINARY(ep_mul_s16, ep_mul_params, int16_t, int16_t, ep_mul_scaled(p, a, b))
 EP_BINARY(ep_mul_s32, ep_binary_s32_params, int32_t, int32_t,
           ep_clamp32(ep_wrap_mul(a, b), p->act_min, p->act_max))
 EP_BINARY(ep_mul_f32, ep_binary_f32_params, float, float,
-          ep_clamp_value_f32(a * b, p->act_min, p->act_max))
+          ep_clamp_value_f32(a *b, p->act_min, p->act_max))
 
 /* DIV by zero saturates towards the dividend's sign; 0 / 0 is 0. */
 EP_INLINE int32_t ep_div_value_s32(int32_t a, int32_t b) {
@@ -206,7 +206,7 @@ EP_BINARY(ep_pow_f32, ep_binary_params, float, float, ep_pow_value_f32(a, b))
 EP_BINARY(ep_pow_s32, ep_binary_params, int32_t, int32_t, ep_pow_value_s32(a, b))
 
 /* LOGICAL_AND and LOGICAL_OR */
-EP_BINARY(ep_logical_and_b8, ep_binary_params, bool, bool, a && b)
+EP_BINARY(ep_logical_and_b8, ep_binary_params, bool, bool, a &&b)
 EP_BINARY(ep_logical_or_b8, ep_binary_params, bool, bool, a || b)
 
 #endif

@@ -35,13 +35,13 @@ EP_INLINE const int8_t *ep_dot_1x8(int64_t *sums, const int8_t *w, const int32_t
              h2 = (uint32_t)((uint64_t)sums[2] >> 32), h3 = (uint32_t)((uint64_t)sums[3] >> 32);
     const int32_t *const end = x + 4 * k;
     uint32_t t = (uint32_t)k & 4u, x0, x1;
-#define EP_STEP                                \
-    "ldrsb %[t], [%[w]], #1\n\t"               \
-    "ldrd  %[x0], %[x1], [%[x]], #8\n\t"       \
-    "smlal %[l0], %[h0], %[x0], %[t]\n\t"      \
-    "smlal %[l1], %[h1], %[x1], %[t]\n\t"      \
-    "ldrd  %[x0], %[x1], [%[x]], #8\n\t"       \
-    "smlal %[l2], %[h2], %[x0], %[t]\n\t"      \
+#define EP_STEP                                                                                    \
+    "ldrsb %[t], [%[w]], #1\n\t"                                                                   \
+    "ldrd  %[x0], %[x1], [%[x]], #8\n\t"                                                           \
+    "smlal %[l0], %[h0], %[x0], %[t]\n\t"                                                          \
+    "smlal %[l1], %[h1], %[x1], %[t]\n\t"                                                          \
+    "ldrd  %[x0], %[x1], [%[x]], #8\n\t"                                                           \
+    "smlal %[l2], %[h2], %[x0], %[t]\n\t"                                                          \
     "smlal %[l3], %[h3], %[x1], %[t]\n\t"
 #define EP_STEPS_4 EP_STEP EP_STEP EP_STEP EP_STEP
     /* All fourteen general registers are in use; the end is compared from the stack. The loop is
@@ -113,27 +113,26 @@ EP_INLINE const uint8_t *ep_dot_1x4(ep_sums_4 *s, const uint8_t *w, const int32_
 #if EP_MUL32_ASM
     const int32_t *const end = x + 4 * k;
     uint32_t t = (uint32_t)k & 4u;
-#define EP_STEP(I)                            \
-    "ldrb  %[t], [%[w], #" #I "]\n\t"         \
-    "ldmia %[x]!, {r3, r4, r5, r6}\n\t"       \
-    "muls  r3, %[t], r3\n\t"                  \
-    "add   %[a0], r3\n\t"                     \
-    "muls  r4, %[t], r4\n\t"                  \
-    "add   %[a1], r4\n\t"                     \
-    "muls  r5, %[t], r5\n\t"                  \
-    "add   %[a2], r5\n\t"                     \
-    "muls  r6, %[t], r6\n\t"                  \
+#define EP_STEP(I)                                                                                 \
+    "ldrb  %[t], [%[w], #" #I "]\n\t"                                                              \
+    "ldmia %[x]!, {r3, r4, r5, r6}\n\t"                                                            \
+    "muls  r3, %[t], r3\n\t"                                                                       \
+    "add   %[a0], r3\n\t"                                                                          \
+    "muls  r4, %[t], r4\n\t"                                                                       \
+    "add   %[a1], r4\n\t"                                                                          \
+    "muls  r5, %[t], r5\n\t"                                                                       \
+    "add   %[a2], r5\n\t"                                                                          \
+    "muls  r6, %[t], r6\n\t"                                                                       \
     "add   %[a3], r6\n\t"
     __asm__ volatile(".syntax unified\n\t"
                      "cmp   %[t], #0\n\t"
                      "beq   1f\n\t"
                      "subs  %[w], #4\n\t" /* an odd multiple of 4: enter in the middle */
                      "b     2f\n"
-                     "1:\n\t" EP_STEP(0) EP_STEP(1) EP_STEP(2) EP_STEP(3)
-                     "2:\n\t" EP_STEP(4) EP_STEP(5) EP_STEP(6) EP_STEP(7)
-                     "adds  %[w], #8\n\t"
-                     "cmp   %[x], %[end]\n\t"
-                     "bne   1b\n\t"
+                     "1:\n\t" EP_STEP(0) EP_STEP(1) EP_STEP(2) EP_STEP(3) "2:\n\t" EP_STEP(4)
+                         EP_STEP(5) EP_STEP(6) EP_STEP(7) "adds  %[w], #8\n\t"
+                                                          "cmp   %[x], %[end]\n\t"
+                                                          "bne   1b\n\t"
                      : [a0] "+h"(s->a0), [a1] "+h"(s->a1), [a2] "+h"(s->a2), [a3] "+h"(s->a3),
                        [w] "+l"(w), [x] "+l"(x), [t] "+l"(t)
                      : [end] "r"(end)

@@ -37,8 +37,10 @@ EP_CAST_FROM_INTEGER(s64, int64_t)
 /* FLOAT_LOW is the type's least integer, ABOVE the least float that is too large for it. */
 #define EP_CAST_FROM_FLOAT(TO, TO_T, LOW, HIGH, FLOAT_LOW, ABOVE)                                  \
     EP_CAST(f32, float, TO, TO_T,                                                                  \
-            x != x ? (TO_T)0                                                                       \
-                   : x <= (FLOAT_LOW) ? (LOW) : x >= (ABOVE) ? (HIGH) : (TO_T)x)
+            x != x             ? (TO_T)0                                                           \
+            : x <= (FLOAT_LOW) ? (LOW)                                                             \
+            : x >= (ABOVE)     ? (HIGH)                                                            \
+                               : (TO_T)x)
 
 EP_CAST_FROM_FLOAT(s8, int8_t, INT8_MIN, INT8_MAX, -128.0f, 128.0f)
 EP_CAST_FROM_FLOAT(u8, uint8_t, 0, UINT8_MAX, 0.0f, 256.0f)

@@ -24,11 +24,10 @@ typedef struct {
     EP_INLINE void NAME(const ep_compare_scaled_params *p, const int8_t *in1, const int8_t *in2,   \
                         bool *out) {                                                               \
         EP_BROADCAST_LOOPS(                                                                        \
-            &p->walk,                                                                              \
-            const int32_t a = ep_requantize((in1[at1] + p->offset1) * 256, p->multiplier1,         \
-                                            p->shift1);                                            \
-            const int32_t b = ep_requantize((in2[at2] + p->offset2) * 256, p->multiplier2,         \
-                                            p->shift2);                                            \
+            &p->walk, const int32_t a =                                                            \
+                          ep_requantize((in1[at1] + p->offset1) * 256, p->multiplier1, p->shift1); \
+            const int32_t b =                                                                      \
+                ep_requantize((in2[at2] + p->offset2) * 256, p->multiplier2, p->shift2);           \
             out[at] = a OPERATOR b);                                                               \
     }
 

@@ -61,9 +61,9 @@ EP_INLINE const int8_t *ep_window_tap(const ep_conv2d_s8_mul_params *p, const in
 /* Widens four inputs, every fourth word of `to`. */
 EP_INLINE void ep_column_4(int32_t *to, const int8_t *a) {
     uint32_t t;
-#define EP_BYTE(I, J)                     \
-    "ldrb  %[t], [%[a], #" #I "]\n\t"     \
-    "sxtb  %[t], %[t]\n\t"                \
+#define EP_BYTE(I, J)                                                                              \
+    "ldrb  %[t], [%[a], #" #I "]\n\t"                                                              \
+    "sxtb  %[t], %[t]\n\t"                                                                         \
     "str   %[t], [%[to], #" #J "]\n\t"
     __asm__ volatile(".syntax unified\n\t" EP_BYTE(0, 0) EP_BYTE(1, 16) EP_BYTE(2, 32)
                          EP_BYTE(3, 48)
@@ -128,9 +128,9 @@ EP_INLINE void ep_column_gather(const ep_conv2d_s8_mul_params *p, const int8_t *
     } else {
         for (int32_t ky = 0; ky < p->kernel_h; ++ky) {
             for (int32_t kx = 0; kx < p->kernel_w; ++kx) {
-                to = ep_column_clipped(to, ep_window_tap(p, in, &a, ky, kx),
-                                       ep_window_tap(p, in, &b, ky, kx), p->in_c, p->fill,
-                                       p->mul64);
+                to =
+                    ep_column_clipped(to, ep_window_tap(p, in, &a, ky, kx),
+                                      ep_window_tap(p, in, &b, ky, kx), p->in_c, p->fill, p->mul64);
             }
         }
     }
@@ -141,7 +141,8 @@ EP_INLINE void ep_conv2d_s8_mul(const ep_conv2d_s8_mul_params *p, const int8_t *
                                 const uint32_t *stream, int8_t *out, int32_t *columns) {
     const int32_t positions = p->out_h * p->out_w, step = p->mul64 ? 8 : 4;
     const ep_block block = {p->k, p->out_c, p->output_offset, p->act_min, p->act_max, p->clamp};
-    for (int32_t i = 0; i < 4 * p->k; ++i) { /* inputs that only pad, and positions that are not kept */
+    for (int32_t i = 0; i < 4 * p->k;
+         ++i) { /* inputs that only pad, and positions that are not kept */
         columns[i] = 0;
     }
     for (int32_t b = 0; b < p->batches; ++b) {

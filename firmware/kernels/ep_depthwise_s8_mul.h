@@ -87,7 +87,7 @@ EP_INLINE void ep_tap64(ep_four *f, const int32_t *x, int32_t weight) {
             "smlal %Q[p3], %R[p3], %[x1], %[w]\n\t"
             : [p0] "+r"(f->p0), [p1] "+r"(f->p1), [p2] "+r"(f->p2), [p3] "+r"(f->p3),
               [x0] "=&r"(x0), [x1] "=&r"(x1)
-            : [x] "r"(x), [w] "r"(weight), "m"(*(const int32_t(*)[4])x));
+            : [x] "r"(x), [w] "r"(weight), "m"(*(const int32_t (*)[4])x));
 #else
     f->p0 += (int64_t)weight * x[0];
     f->p1 += (int64_t)weight * x[1];
@@ -108,7 +108,7 @@ EP_INLINE void ep_tap32(ep_four *f, const int32_t *x, int32_t weight) {
             "muls  r6, %[w], r6\n\t"
             "add   %[s3], r6\n\t"
             : [s0] "+h"(f->s0), [s1] "+h"(f->s1), [s2] "+h"(f->s2), [s3] "+h"(f->s3), [x] "+l"(x)
-            : [w] "l"(weight), "m"(*(const int32_t(*)[4])x)
+            : [w] "l"(weight), "m"(*(const int32_t (*)[4])x)
             : "r3", "r4", "r5", "r6", "cc");
 #else
     f->s0 += weight * x[0];
@@ -130,25 +130,25 @@ typedef struct {
 EP_INLINE void ep_taps_3x3_pairs(ep_four *f, const ep_rows_3 *rows, bool neighbours) {
 #if EP_MUL64_ASM
     uint32_t x, t, x0, x1;
-#define EP_TAP(T, A, B)                                                                          \
-    "ldr   %[t], [%[rows], #" #T "]\n\t"                                                         \
-    "ldrd  %[x0], %[x1], [%[x], #" #A "]\n\t"                                                    \
-    "smlal %Q[p0], %R[p0], %[x0], %[t]\n\t"                                                      \
-    "smlal %Q[p1], %R[p1], %[x1], %[t]\n\t"                                                      \
-    "ldrd  %[x0], %[x1], [%[x], #" #B "]\n\t"                                                    \
-    "smlal %Q[p2], %R[p2], %[x0], %[t]\n\t"                                                      \
+#define EP_TAP(T, A, B)                                                                            \
+    "ldr   %[t], [%[rows], #" #T "]\n\t"                                                           \
+    "ldrd  %[x0], %[x1], [%[x], #" #A "]\n\t"                                                      \
+    "smlal %Q[p0], %R[p0], %[x0], %[t]\n\t"                                                        \
+    "smlal %Q[p1], %R[p1], %[x1], %[t]\n\t"                                                        \
+    "ldrd  %[x0], %[x1], [%[x], #" #B "]\n\t"                                                      \
+    "smlal %Q[p2], %R[p2], %[x0], %[t]\n\t"                                                        \
     "smlal %Q[p3], %R[p3], %[x1], %[t]\n\t"
 #define EP_MOVE(D) "ldr   %[t], [%[rows], #" #D "]\n\tadd   %[x], %[t]\n\tadds  %[x], #16\n\t"
-#define EP_ROW(R, A, B, C) \
+#define EP_ROW(R, A, B, C)                                                                         \
     "ldr   %[x], [%[rows], #" #R "]\n\t" EP_TAP(A, 0, 8) EP_TAP(B, 4, 12) EP_TAP(C, 8, 16)
-#define EP_FAR(R, A, B, C)                                                               \
-    "ldr   %[x], [%[rows], #" #R "]\n\t" EP_TAP(A, 0, 8) EP_MOVE(12) EP_TAP(B, 0, 8)     \
-        EP_MOVE(16) EP_TAP(C, 0, 8)
-#define EP_TAPS_ASM(ROW)                                                                         \
-    __asm__(ROW(0, 20, 24, 28) ROW(4, 32, 36, 40) ROW(8, 44, 48, 52)                              \
-            : [p0] "+r"(f->p0), [p1] "+r"(f->p1), [p2] "+r"(f->p2), [p3] "+r"(f->p3),             \
-              [x] "=&r"(x), [t] "=&r"(t), [x0] "=&r"(x0), [x1] "=&r"(x1)                          \
-            : [rows] "r"(rows)                                                                   \
+#define EP_FAR(R, A, B, C)                                                                         \
+    "ldr   %[x], [%[rows], #" #R "]\n\t" EP_TAP(A, 0, 8) EP_MOVE(12) EP_TAP(B, 0, 8) EP_MOVE(16)   \
+        EP_TAP(C, 0, 8)
+#define EP_TAPS_ASM(ROW)                                                                           \
+    __asm__(ROW(0, 20, 24, 28) ROW(4, 32, 36, 40) ROW(8, 44, 48, 52)                               \
+            : [p0] "+r"(f->p0), [p1] "+r"(f->p1), [p2] "+r"(f->p2), [p3] "+r"(f->p3),              \
+              [x] "=&r"(x), [t] "=&r"(t), [x0] "=&r"(x0), [x1] "=&r"(x1)                           \
+            : [rows] "r"(rows)                                                                     \
             : "cc", "memory")
     if (neighbours) {
         EP_TAPS_ASM(EP_ROW);
@@ -176,25 +176,26 @@ EP_INLINE void ep_taps_3x3_pairs(ep_four *f, const ep_rows_3 *rows, bool neighbo
 /* mul32: all of a 3x3 kernel. */
 EP_INLINE void ep_taps_3x3(ep_four *f, const ep_rows_3 *rows, const int8_t *taps) {
     uint32_t x, t;
-#define EP_TAP(I)                        \
-    "ldrb  %[t], [%[w], #" #I "]\n\t"    \
-    "sxtb  %[t], %[t]\n\t"               \
-    "ldmia %[x]!, {r3, r4, r5, r6}\n\t"  \
-    "muls  r3, %[t], r3\n\t"             \
-    "add   %[s0], r3\n\t"                \
-    "muls  r4, %[t], r4\n\t"             \
-    "add   %[s1], r4\n\t"                \
-    "muls  r5, %[t], r5\n\t"             \
-    "add   %[s2], r5\n\t"                \
-    "muls  r6, %[t], r6\n\t"             \
+#define EP_TAP(I)                                                                                  \
+    "ldrb  %[t], [%[w], #" #I "]\n\t"                                                              \
+    "sxtb  %[t], %[t]\n\t"                                                                         \
+    "ldmia %[x]!, {r3, r4, r5, r6}\n\t"                                                            \
+    "muls  r3, %[t], r3\n\t"                                                                       \
+    "add   %[s0], r3\n\t"                                                                          \
+    "muls  r4, %[t], r4\n\t"                                                                       \
+    "add   %[s1], r4\n\t"                                                                          \
+    "muls  r5, %[t], r5\n\t"                                                                       \
+    "add   %[s2], r5\n\t"                                                                          \
+    "muls  r6, %[t], r6\n\t"                                                                       \
     "add   %[s3], r6\n\t"
-#define EP_ROW(R, A, B, C)                                                          \
-    "ldr   %[x], [%[rows], #" #R "]\n\t" EP_TAP(A) "ldr   %[t], [%[rows], #12]\n\t"  \
-        "adds  %[x], %[x], %[t]\n\t" EP_TAP(B) "ldr   %[t], [%[rows], #16]\n\t"       \
-        "adds  %[x], %[x], %[t]\n\t" EP_TAP(C)
+#define EP_ROW(R, A, B, C)                                                                         \
+    "ldr   %[x], [%[rows], #" #R "]\n\t" EP_TAP(A) "ldr   %[t], [%[rows], #12]\n\t"                \
+                                                   "adds  %[x], %[x], %[t]\n\t" EP_TAP(            \
+                                                       B) "ldr   %[t], [%[rows], #16]\n\t"         \
+                                                          "adds  %[x], %[x], %[t]\n\t" EP_TAP(C)
     __asm__(".syntax unified\n\t" EP_ROW(0, 0, 1, 2) EP_ROW(4, 3, 4, 5) EP_ROW(8, 6, 7, 8)
-            : [s0] "+h"(f->s0), [s1] "+h"(f->s1), [s2] "+h"(f->s2), [s3] "+h"(f->s3),
-              [x] "=&l"(x), [t] "=&l"(t)
+            : [s0] "+h"(f->s0), [s1] "+h"(f->s1), [s2] "+h"(f->s2), [s3] "+h"(f->s3), [x] "=&l"(x),
+              [t] "=&l"(t)
             : [rows] "l"(rows), [w] "l"(taps)
             : "r3", "r4", "r5", "r6", "cc", "memory");
 #undef EP_ROW
@@ -244,8 +245,7 @@ EP_INLINE void ep_depthwise_four(const ep_depthwise_s8_mul_params *p, const ep_d
     if (p->mul64) {
         const int64_t pairs[4] = {sums.p0, sums.p1, sums.p2, sums.p3};
         ep_store_pairs(&r->store, pairs, out + ox * p->channels, left,
-                       out + (p->half + ox) * p->channels,
-                       ep_min32(left, p->out_w - p->half - ox));
+                       out + (p->half + ox) * p->channels, ep_min32(left, p->out_w - p->half - ox));
     } else {
         const int32_t accs[4] = {sums.s0, sums.s1, sums.s2, sums.s3};
         ep_store_words(&r->store, accs, out + ox * p->channels, left);
@@ -253,8 +253,8 @@ EP_INLINE void ep_depthwise_four(const ep_depthwise_s8_mul_params *p, const ep_d
 }
 
 /* 3x3 kernel: all outputs of one row. */
-EP_INLINE void ep_depthwise_row_3x3(const ep_depthwise_s8_mul_params *p,
-                                    const ep_depthwise_row *r, ep_rows_3 *rows, int8_t *out) {
+EP_INLINE void ep_depthwise_row_3x3(const ep_depthwise_s8_mul_params *p, const ep_depthwise_row *r,
+                                    ep_rows_3 *rows, int8_t *out) {
     const int32_t words = p->stride_w * p->phase_len, c = p->channels, half = p->half;
     const int32_t *x = r->oldest;
     for (int32_t ky = 0; ky < 3; ++ky, x += p->dilation_h * words) {
@@ -301,15 +301,14 @@ EP_INLINE void ep_depthwise_channel(const ep_depthwise_s8_mul_params *p, const i
     const int32_t words = p->stride_w * p->phase_len, c = p->channels;
     const int32_t head = (int32_t)channel[0], factor = (int32_t)channel[1];
     const int32_t blank = p->mul64 ? ep_pair(p->fill, p->fill) : p->fill;
-    const ep_depthwise_row shared = {
-        ring,
-        ring + p->ring_h * words,
-        ring,
-        taps,
-        head >> 5,
-        {p->mul64 ? ep_scale64(factor, head & 31, p->output_offset)
-                  : ep_scale32(factor, head & 31, p->output_offset),
-         c, p->act_min, p->act_max, p->clamp}};
+    const ep_depthwise_row shared = {ring,
+                                     ring + p->ring_h * words,
+                                     ring,
+                                     taps,
+                                     head >> 5,
+                                     {p->mul64 ? ep_scale64(factor, head & 31, p->output_offset)
+                                               : ep_scale32(factor, head & 31, p->output_offset),
+                                      c, p->act_min, p->act_max, p->clamp}};
     ep_depthwise_row row = shared;
     ep_rows_3 rows = ep_rows_3_of(p, row.taps);
     int32_t *free = ring; /* where the next row goes: over the oldest */

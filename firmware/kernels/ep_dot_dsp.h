@@ -35,18 +35,18 @@ EP_INLINE int32_t ep_second_doubled(int32_t a, int32_t s) {
 
 #if EP_DSP_ASM && EP_DOT_ASM
 
-#define EP_DOT_STEP                         \
-    "ldr    %[t0], [%[w]], #4\n\t"          \
-    "ldrd   %[x0], %[x1], [%[x]], #8\n\t"   \
-    "sxtb16 %[t1], %[t0]\n\t"               \
-    "smlad  %[s0], %[x0], %[t0], %[s0]\n\t" \
-    "smlad  %[s1], %[x1], %[t0], %[s1]\n\t" \
-    "smlad  %[a0], %[x0], %[t1], %[a0]\n\t" \
-    "smlad  %[a1], %[x1], %[t1], %[a1]\n\t" \
-    "ldrd   %[x0], %[x1], [%[x]], #8\n\t"   \
-    "smlad  %[s2], %[x0], %[t0], %[s2]\n\t" \
-    "smlad  %[s3], %[x1], %[t0], %[s3]\n\t" \
-    "smlad  %[a2], %[x0], %[t1], %[a2]\n\t" \
+#define EP_DOT_STEP                                                                                \
+    "ldr    %[t0], [%[w]], #4\n\t"                                                                 \
+    "ldrd   %[x0], %[x1], [%[x]], #8\n\t"                                                          \
+    "sxtb16 %[t1], %[t0]\n\t"                                                                      \
+    "smlad  %[s0], %[x0], %[t0], %[s0]\n\t"                                                        \
+    "smlad  %[s1], %[x1], %[t0], %[s1]\n\t"                                                        \
+    "smlad  %[a0], %[x0], %[t1], %[a0]\n\t"                                                        \
+    "smlad  %[a1], %[x1], %[t1], %[a1]\n\t"                                                        \
+    "ldrd   %[x0], %[x1], [%[x]], #8\n\t"                                                          \
+    "smlad  %[s2], %[x0], %[t0], %[s2]\n\t"                                                        \
+    "smlad  %[s3], %[x1], %[t0], %[s3]\n\t"                                                        \
+    "smlad  %[a2], %[x0], %[t1], %[a2]\n\t"                                                        \
     "smlad  %[a3], %[x1], %[t1], %[a3]\n\t"
 #define EP_DOT_STEPS_2 EP_DOT_STEP EP_DOT_STEP
 #define EP_DOT_STEPS_4 EP_DOT_STEPS_2 EP_DOT_STEPS_2
@@ -54,13 +54,12 @@ EP_INLINE int32_t ep_second_doubled(int32_t a, int32_t s) {
 
 /* All fourteen general registers are in use: eight sums, two pointers, four temporaries; the end of
  * the columns is compared from the stack. */
-#define EP_DOT_RUN(CODE)                                                                        \
-    __asm__ volatile(CODE                                                                       \
-                     : [a0] "+r"(a0), [a1] "+r"(a1), [a2] "+r"(a2), [a3] "+r"(a3),              \
-                       [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3),              \
-                       [w] "+r"(w), [x] "+r"(x), [t0] "=&r"(t0), [t1] "=&r"(t1),                \
-                       [x0] "=&r"(x0), [x1] "=&r"(x1)                                           \
-                     : [end] "m"(end)                                                           \
+#define EP_DOT_RUN(CODE)                                                                           \
+    __asm__ volatile(CODE                                                                          \
+                     : [a0] "+r"(a0), [a1] "+r"(a1), [a2] "+r"(a2), [a3] "+r"(a3), [s0] "+r"(s0),  \
+                       [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [w] "+r"(w), [x] "+r"(x),      \
+                       [t0] "=&r"(t0), [t1] "=&r"(t1), [x0] "=&r"(x0), [x1] "=&r"(x1)              \
+                     : [end] "m"(end)                                                              \
                      : "cc", "memory")
 
 /* Adds the products of `pairs` pairs of inputs, an even number; by eight pairs a turn where `eights`

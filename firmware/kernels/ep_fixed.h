@@ -4,8 +4,12 @@
 
 #include "ep_runtime.h"
 
-EP_INLINE int32_t ep_min32(int32_t a, int32_t b) { return a < b ? a : b; }
-EP_INLINE int32_t ep_max32(int32_t a, int32_t b) { return a > b ? a : b; }
+EP_INLINE int32_t ep_min32(int32_t a, int32_t b) {
+    return a < b ? a : b;
+}
+EP_INLINE int32_t ep_max32(int32_t a, int32_t b) {
+    return a > b ? a : b;
+}
 EP_INLINE int32_t ep_clamp32(int32_t x, int32_t low, int32_t high) {
     return ep_min32(ep_max32(x, low), high);
 }
@@ -71,8 +75,7 @@ EP_INLINE int32_t ep_requantize_to(int32_t acc, int32_t multiplier, int32_t shif
 /* The same for an int64 accumulator (16x8 kernels): a 15-bit multiplier and one rounding; shift in
  * -31..7. */
 EP_INLINE int32_t ep_requantize64(int64_t x, int32_t multiplier, int32_t shift) {
-    const int32_t reduced =
-        multiplier < 0x7FFF0000 ? (multiplier + (1 << 15)) >> 16 : 0x7FFF;
+    const int32_t reduced = multiplier < 0x7FFF0000 ? (multiplier + (1 << 15)) >> 16 : 0x7FFF;
     const int32_t total = 15 - shift;
     const uint64_t product = (uint64_t)x * (uint64_t)reduced;
     return (int32_t)((int64_t)(product + ((uint64_t)1 << (total - 1))) >> total);

@@ -27,26 +27,25 @@ EP_INLINE int8_t ep_dense_output(const ep_fully_connected_s8_dsp_params *p, int3
 
 #if EP_DSP_ASM && defined(__OPTIMIZE__)
 
-#define EP_DENSE_PAIR(A, S)                   \
-    "ldrd    %[w0], %[w1], [%[w]], #8\n\t"    \
-    "sxtb16  %[t], %[w0]\n\t"                 \
-    "smlad   %[" S "], %[even], %[w0], %[" S "]\n\t" \
-    "smlad   %[" A "], %[even], %[t], %[" A "]\n\t"  \
-    "sxtb16  %[t], %[w1]\n\t"                 \
-    "smlad   %[" S "], %[odd], %[w1], %[" S "]\n\t"  \
+#define EP_DENSE_PAIR(A, S)                                                                        \
+    "ldrd    %[w0], %[w1], [%[w]], #8\n\t"                                                         \
+    "sxtb16  %[t], %[w0]\n\t"                                                                      \
+    "smlad   %[" S "], %[even], %[w0], %[" S "]\n\t"                                               \
+    "smlad   %[" A "], %[even], %[t], %[" A "]\n\t"                                                \
+    "sxtb16  %[t], %[w1]\n\t"                                                                      \
+    "smlad   %[" S "], %[odd], %[w1], %[" S "]\n\t"                                                \
     "smlad   %[" A "], %[odd], %[t], %[" A "]\n\t"
-#define EP_DENSE_STEP                          \
-    "ldr     %[even], [%[x]], #4\n\t"         \
-    "sxtab16 %[odd], %[off], %[even], ror #8\n\t" \
-    "sxtab16 %[even], %[off], %[even]\n\t"    \
-    EP_DENSE_PAIR("a0", "s0") EP_DENSE_PAIR("a1", "s1")
-#define EP_DENSE_ASM(CODE)                                                                       \
-    __asm__ volatile("1:\n\t" CODE "cmp %[x], %[end]\n\tbne 1b\n\t"                            \
-                     : [a0] "+r"(a0), [a1] "+r"(a1), [s0] "+r"(s0), [s1] "+r"(s1), [w] "+r"(w),   \
-                       [x] "+r"(x), [even] "=&r"(even), [odd] "=&r"(odd), [w0] "=&r"(w0),          \
-                       [w1] "=&r"(w1), [t] "=&r"(t)                                               \
-                     : [off] "r"(offset), [end] "r"(end)                                          \
-                     : "cc", "memory")
+#define EP_DENSE_STEP                                                                              \
+    "ldr     %[even], [%[x]], #4\n\t"                                                              \
+    "sxtab16 %[odd], %[off], %[even], ror #8\n\t"                                                  \
+    "sxtab16 %[even], %[off], %[even]\n\t" EP_DENSE_PAIR("a0", "s0") EP_DENSE_PAIR("a1", "s1")
+#define EP_DENSE_ASM(CODE)                                                                         \
+    __asm__ volatile(                                                                              \
+        "1:\n\t" CODE "cmp %[x], %[end]\n\tbne 1b\n\t"                                             \
+        : [a0] "+r"(a0), [a1] "+r"(a1), [s0] "+r"(s0), [s1] "+r"(s1), [w] "+r"(w), [x] "+r"(x),    \
+          [even] "=&r"(even), [odd] "=&r"(odd), [w0] "=&r"(w0), [w1] "=&r"(w1), [t] "=&r"(t)       \
+        : [off] "r"(offset), [end] "r"(end)                                                        \
+        : "cc", "memory")
 
 /* `count` inputs, a multiple of 4, times four filters. Returns the weights that follow. */
 EP_INLINE const uint32_t *ep_dense_dot(ep_sums *sums, const uint32_t *w, const int8_t *x,

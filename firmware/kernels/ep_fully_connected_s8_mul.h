@@ -21,7 +21,7 @@
 
 typedef struct {
     int32_t batches, in_n, out_n;
-    int32_t output_offset; /* the output's zero point */
+    int32_t output_offset;     /* the output's zero point */
     int32_t multiplier, shift; /* of all filters, unless per_channel */
     int32_t act_min, act_max;
     bool per_channel;
@@ -29,9 +29,13 @@ typedef struct {
     bool clamp; /* mul32: ep_store.clamp */
 } ep_fully_connected_s8_mul_params;
 
-EP_INLINE uint32_t ep_rotate16(uint32_t x) { return x >> 16 | x << 16; }
+EP_INLINE uint32_t ep_rotate16(uint32_t x) {
+    return x >> 16 | x << 16;
+}
 /* Bytes 0 and 3. */
-EP_INLINE int32_t ep_ends(uint32_t x) { return (int32_t)(x & 0xFF0000FFu); }
+EP_INLINE int32_t ep_ends(uint32_t x) {
+    return (int32_t)(x & 0xFF0000FFu);
+}
 
 EP_INLINE int64_t ep_dense_word(int64_t sum, uint32_t w, uint32_t x) {
     /* what stands above the wanted field may wrap */
@@ -48,16 +52,16 @@ EP_INLINE const uint32_t *ep_dense_3(int64_t *sums, const uint32_t *w, const int
     if (n >= 4) {
         const uint32_t mask = 0xFF0000FFu;
         uint32_t x, y, t, v;
-#define EP_FILTER(S)                              \
-    "ldr   %[v], [%[w]], #4\n\t"                  \
-    "and   %[t], %[mask], %[v]\n\t"               \
-    "smlal %Q[" S "], %R[" S "], %[x], %[t]\n\t"  \
-    "and   %[t], %[mask], %[v], ror #16\n\t"      \
+#define EP_FILTER(S)                                                                               \
+    "ldr   %[v], [%[w]], #4\n\t"                                                                   \
+    "and   %[t], %[mask], %[v]\n\t"                                                                \
+    "smlal %Q[" S "], %R[" S "], %[x], %[t]\n\t"                                                   \
+    "and   %[t], %[mask], %[v], ror #16\n\t"                                                       \
     "smlal %Q[" S "], %R[" S "], %[y], %[t]\n\t"
-#define EP_INPUTS                                  \
-    "ldr   %[y], [%[in]], #4\n\t"                  \
-    "eor   %[y], %[y], #0x00800080\n\t"            \
-    "and   %[x], %[mask], %[y]\n\t"                \
+#define EP_INPUTS                                                                                  \
+    "ldr   %[y], [%[in]], #4\n\t"                                                                  \
+    "eor   %[y], %[y], #0x00800080\n\t"                                                            \
+    "and   %[x], %[mask], %[y]\n\t"                                                                \
     "and   %[y], %[mask], %[y], ror #16\n\t" EP_FILTER("a") EP_FILTER("b") EP_FILTER("c")
         __asm__ volatile("1:\n\t" EP_INPUTS "ldr   %[t], %[end]\n\t"
                          "cmp   %[in], %[t]\n\t"
@@ -109,20 +113,20 @@ EP_INLINE const uint8_t *ep_dense_4(int32_t *sums, const uint8_t *w, const int8_
     int32_t i = 0;
 #if EP_MUL32_ASM
     uint32_t x, t;
-#define EP_TERM(J, S)                    \
-    "ldrb  %[t], [%[w], #" #J "]\n\t"    \
-    "muls  %[t], %[x], %[t]\n\t"         \
+#define EP_TERM(J, S)                                                                              \
+    "ldrb  %[t], [%[w], #" #J "]\n\t"                                                              \
+    "muls  %[t], %[x], %[t]\n\t"                                                                   \
     "add   " S ", %[t]\n\t"
-#define EP_INPUT(A, B, C, D)                                                   \
-    "ldrsb %[x], [%[in], %[i]]\n\t"                                            \
-    "adds  %[i], #1\n\t" EP_TERM(A, "%[s0]") EP_TERM(B, "%[s1]")               \
-        EP_TERM(C, "%[s2]") EP_TERM(D, "%[s3]")
+#define EP_INPUT(A, B, C, D)                                                                       \
+    "ldrsb %[x], [%[in], %[i]]\n\t"                                                                \
+    "adds  %[i], #1\n\t" EP_TERM(A, "%[s0]") EP_TERM(B, "%[s1]") EP_TERM(C, "%[s2]")               \
+        EP_TERM(D, "%[s3]")
     if (n > 0) {
         __asm__(".syntax unified\n"
                 "1:\n\t" EP_INPUT(0, 1, 2, 3) EP_INPUT(4, 5, 6, 7) EP_INPUT(8, 9, 10, 11)
                     EP_INPUT(12, 13, 14, 15) "adds  %[w], #16\n\t"
-                "cmp   %[i], %[n]\n\t"
-                "bne   1b\n\t"
+                                             "cmp   %[i], %[n]\n\t"
+                                             "bne   1b\n\t"
                 : [s0] "+h"(s0), [s1] "+h"(s1), [s2] "+h"(s2), [s3] "+h"(s3), [w] "+l"(w),
                   [i] "+l"(i), [x] "=&l"(x), [t] "=&l"(t)
                 : [in] "l"(in), [n] "r"(n)

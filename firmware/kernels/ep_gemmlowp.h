@@ -52,8 +52,7 @@ EP_INLINE int32_t ep_log_of_1_or_more(int32_t x) {
     const int32_t mantissa_a = ep_saturating_shift_left(
         ep_doubling_high_mul(ep_saturating_shift_left(x, zeros_a - 1), sqrt_half), 1);
     const int32_t exponent_a = (12 - zeros_a) * (1 << 25) + quarter;
-    const int32_t zeros_b =
-        ep_leading_zeros((uint32_t)ep_doubling_high_mul(x, sqrt_half)) - 1;
+    const int32_t zeros_b = ep_leading_zeros((uint32_t)ep_doubling_high_mul(x, sqrt_half)) - 1;
     const int32_t mantissa_b = ep_saturating_shift_left(x, zeros_b);
     const int32_t exponent_b = (12 - zeros_b) * (1 << 25) - quarter;
 
@@ -63,14 +62,12 @@ EP_INLINE int32_t ep_log_of_1_or_more(int32_t x) {
     const int32_t q = 2 * (r - sqrt_sqrt_half);
     const int32_t square = ep_doubling_high_mul(q, q);
     const int32_t numerator = ep_wrap_add(
-        ep_doubling_high_mul(q, r),
-        ep_doubling_high_mul(ep_doubling_high_mul(q, square), alpha_n));
+        ep_doubling_high_mul(q, r), ep_doubling_high_mul(ep_doubling_high_mul(q, square), alpha_n));
     const int32_t sum = ep_wrap_add(ep_wrap_add(alpha_i, q), ep_doubling_high_mul(alpha_d, square));
     const int32_t denominator =
         ep_wrap_add(ep_doubling_high_mul(p, sum), ep_doubling_high_mul(alpha_f, q));
-    const int32_t mantissa_log =
-        ep_doubling_high_mul(ep_rounding_divide_by_pot(numerator, 6),
-                             ep_one_over_one_plus_x(denominator));
+    const int32_t mantissa_log = ep_doubling_high_mul(ep_rounding_divide_by_pot(numerator, 6),
+                                                      ep_one_over_one_plus_x(denominator));
     return ep_saturating_shift_left(
         ep_wrap_add(ep_doubling_high_mul(exponent, log_2), mantissa_log), 1);
 }
@@ -96,11 +93,11 @@ EP_INLINE ep_inverse_sqrt_result ep_inverse_sqrt(int32_t x) {
     const int32_t one_and_a_half = (1 << 28) + (1 << 27);
     int32_t y = 1 << 28;
     for (int i = 0; i < 5; ++i) {
-        const int32_t cube = ep_saturating_shift_left(
-            ep_doubling_high_mul(ep_doubling_high_mul(y, y), y), 6);
-        y = ep_saturating_shift_left(ep_wrap_sub(ep_doubling_high_mul(one_and_a_half, y),
-                                                 ep_doubling_high_mul(half, cube)),
-                                     3);
+        const int32_t cube =
+            ep_saturating_shift_left(ep_doubling_high_mul(ep_doubling_high_mul(y, y), y), 6);
+        y = ep_saturating_shift_left(
+            ep_wrap_sub(ep_doubling_high_mul(one_and_a_half, y), ep_doubling_high_mul(half, cube)),
+            3);
     }
     y = ep_doubling_high_mul(y, 1518500250); /* sqrt(2) / 2 in Q0.31 */
     result.multiplier = right < 0 ? ep_shift_left(y, -right) : y;

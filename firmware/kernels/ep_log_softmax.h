@@ -47,8 +47,7 @@ EP_INLINE void ep_log_softmax_s8(const ep_log_softmax_params *p, const int8_t *i
     }
 }
 
-EP_INLINE void ep_log_softmax_f32(const ep_log_softmax_f32_params *p, const float *in,
-                                  float *out) {
+EP_INLINE void ep_log_softmax_f32(const ep_log_softmax_f32_params *p, const float *in, float *out) {
     for (int32_t row = 0; row < p->rows; ++row, in += p->depth, out += p->depth) {
         float top = in[0];
         for (int32_t c = 1; c < p->depth; ++c) {

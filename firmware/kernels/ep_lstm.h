@@ -25,7 +25,9 @@ typedef struct {
     float clip;
 } ep_lstm_f32_params;
 
-EP_INLINE int16_t ep_lstm_saturate(int32_t x) { return (int16_t)ep_clamp32(x, -32768, 32767); }
+EP_INLINE int16_t ep_lstm_saturate(int32_t x) {
+    return (int16_t)ep_clamp32(x, -32768, 32767);
+}
 
 /* int8 sums take 32 bits, int16 sums 64. Biases hold what the zero points contribute. */
 EP_INLINE int16_t ep_lstm_dense_s8(int32_t count, const int8_t *x, const int8_t *w, int32_t bias,

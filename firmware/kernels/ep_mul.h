@@ -50,7 +50,7 @@ EP_INLINE int32_t ep_pair_high(int64_t sum) {
  * get one unit of the first less; where accumulator and rounded product differ in sign, the product
  * is 0 and both variants give 0. */
 typedef struct {
-    int32_t multiplier; /* mul64 */
+    int32_t multiplier;     /* mul64 */
     int32_t low, mid, high; /* mul32: 11, 11 and 9 bits of the multiplier */
     int32_t round;          /* both halves and the output's zero point */
     int32_t biased; /* mul32: the same and 128, so that what saturates has more than eight bits */
@@ -180,8 +180,7 @@ EP_INLINE void ep_store_plain(const ep_scale *c, int32_t step, const int32_t *ac
 #endif
 
 /* Stores `count` (at least 1) outputs. */
-EP_NOINLINE void ep_store_words(const ep_store *s, const int32_t *accs, int8_t *to,
-                                int32_t count) {
+EP_NOINLINE void ep_store_words(const ep_store *s, const int32_t *accs, int8_t *to, int32_t count) {
     if (s->act_min == INT8_MIN && s->act_max == INT8_MAX && !s->clamp) {
         ep_store_plain(&s->scale, s->step, accs, to, count);
         return;

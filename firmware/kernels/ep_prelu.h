@@ -18,9 +18,9 @@ typedef struct {
 
 EP_INLINE int32_t ep_prelu_value(const ep_prelu_params *p, int32_t q, int32_t alpha) {
     const int32_t x = q + p->input_offset;
-    const int32_t y = x >= 0 ? ep_requantize(x, p->multiplier, p->shift)
-                             : ep_requantize(x * (alpha + p->alpha_offset), p->alpha_multiplier,
-                                             p->alpha_shift);
+    const int32_t y =
+        x >= 0 ? ep_requantize(x, p->multiplier, p->shift)
+               : ep_requantize(x * (alpha + p->alpha_offset), p->alpha_multiplier, p->alpha_shift);
     return ep_clamp32(y + p->output_offset, p->act_min, p->act_max);
 }
 
@@ -36,8 +36,7 @@ EP_INLINE void ep_prelu_s16(const ep_prelu_params *p, const int16_t *in, const i
 
 EP_INLINE void ep_prelu_f32(const ep_prelu_f32_params *p, const float *in, const float *alpha,
                             float *out) {
-    EP_BROADCAST_LOOPS(&p->walk, const float x = in[at1];
-                       out[at] = x >= 0.0f ? x : x * alpha[at2]);
+    EP_BROADCAST_LOOPS(&p->walk, const float x = in[at1]; out[at] = x >= 0.0f ? x : x * alpha[at2]);
 }
 
 #endif

@@ -18,39 +18,37 @@ typedef struct {
 } ep_softmax_f32_params;
 
 /* exp_table[d]: exp(-d * scale * beta) in Q0.31, scaled as TensorFlow Lite does. */
-#define EP_SOFTMAX_ROWS(P, OUT_T, OUT_BITS, OUT_MIN, OUT_MAX)                                    \
-    for (int32_t row = 0; row < (P)->rows; ++row, in += (P)->depth, out += (P)->depth) {         \
-        int32_t top = in[0];                                                                     \
-        for (int32_t c = 1; c < (P)->depth; ++c) {                                               \
-            top = ep_max32(top, in[c]);                                                          \
-        }                                                                                        \
-        int32_t sum = 0; /* Q12.19 */                                                            \
-        for (int32_t c = 0; c < (P)->depth; ++c) {                                               \
-            const int32_t d = top - in[c];                                                       \
-            if (d < (P)->table_size) {                                                           \
-                sum = ep_wrap_add(sum, ep_rounding_divide_by_pot(exp_table[d], 12));             \
-            }                                                                                    \
-        }                                                                                        \
-        const int32_t headroom = ep_leading_zeros((uint32_t)sum);                                \
-        const int32_t reciprocal = ep_one_over_one_plus_x(                                       \
-            (int32_t)(((uint32_t)sum << (uint32_t)headroom) - 0x80000000u));                     \
-        /* Beyond 31 (a sum of 512 or more; TFLM aborts) every result rounds to 0. */           \
-        const int32_t exponent = 12 - headroom + 31 - (OUT_BITS);                                \
-        for (int32_t c = 0; c < (P)->depth; ++c) {                                               \
-            const int32_t d = top - in[c];                                                       \
-            int32_t y = (OUT_MIN);                                                               \
-            if (d < (P)->table_size && exponent < 32) {                                          \
-                y += ep_rounding_divide_by_pot(ep_doubling_high_mul(reciprocal, exp_table[d]),   \
-                                               exponent);                                        \
-            }                                                                                    \
-            out[c] = (OUT_T)ep_clamp32(y, (OUT_MIN), (OUT_MAX));                                 \
-        }                                                                                        \
+#define EP_SOFTMAX_ROWS(P, OUT_T, OUT_BITS, OUT_MIN, OUT_MAX)                                      \
+    for (int32_t row = 0; row < (P)->rows; ++row, in += (P)->depth, out += (P)->depth) {           \
+        int32_t top = in[0];                                                                       \
+        for (int32_t c = 1; c < (P)->depth; ++c) {                                                 \
+            top = ep_max32(top, in[c]);                                                            \
+        }                                                                                          \
+        int32_t sum = 0; /* Q12.19 */                                                              \
+        for (int32_t c = 0; c < (P)->depth; ++c) {                                                 \
+            const int32_t d = top - in[c];                                                         \
+            if (d < (P)->table_size) {                                                             \
+                sum = ep_wrap_add(sum, ep_rounding_divide_by_pot(exp_table[d], 12));               \
+            }                                                                                      \
+        }                                                                                          \
+        const int32_t headroom = ep_leading_zeros((uint32_t)sum);                                  \
+        const int32_t reciprocal = ep_one_over_one_plus_x(                                         \
+            (int32_t)(((uint32_t)sum << (uint32_t)headroom) - 0x80000000u));                       \
+        /* Beyond 31 (a sum of 512 or more; TFLM aborts) every result rounds to 0. */              \
+        const int32_t exponent = 12 - headroom + 31 - (OUT_BITS);                                  \
+        for (int32_t c = 0; c < (P)->depth; ++c) {                                                 \
+            const int32_t d = top - in[c];                                                         \
+            int32_t y = (OUT_MIN);                                                                 \
+            if (d < (P)->table_size && exponent < 32) {                                            \
+                y += ep_rounding_divide_by_pot(ep_doubling_high_mul(reciprocal, exp_table[d]),     \
+                                               exponent);                                          \
+            }                                                                                      \
+            out[c] = (OUT_T)ep_clamp32(y, (OUT_MIN), (OUT_MAX));                                   \
+        }                                                                                          \
     }
 
-EP_INLINE void ep_softmax_s8(const ep_softmax_params *p, const int8_t *in,
-                             const int32_t *exp_table, int8_t *out) {
-    EP_SOFTMAX_ROWS(p, int8_t, 8, INT8_MIN, INT8_MAX)
-}
+EP_INLINE void ep_softmax_s8(const ep_softmax_params *p, const int8_t *in, const int32_t *exp_table,
+                             int8_t *out){EP_SOFTMAX_ROWS(p, int8_t, 8, INT8_MIN, INT8_MAX)}
 
 EP_INLINE void ep_softmax_s8_s16(const ep_softmax_params *p, const int8_t *in,
                                  const int32_t *exp_table, int16_t *out) {

@@ -28,8 +28,8 @@ typedef struct {
  * what the zero points of input and state contribute. */
 #define EP_SVDF(NAME, T, LOW, HIGH)                                                                \
     EP_INLINE void NAME(const ep_svdf_params *p, const int8_t *in, const int8_t *feature,          \
-                        const T *time, const int32_t *feature_bias, const int32_t *bias,           \
-                        T *state, int8_t *out) {                                                   \
+                        const T *time, const int32_t *feature_bias, const int32_t *bias, T *state, \
+                        int8_t *out) {                                                             \
         const int32_t filters = p->units * p->rank;                                                \
         EP_SVDF_SHIFT(p, filters, state);                                                          \
         for (int32_t b = 0; b < p->batches; ++b) {                                                 \

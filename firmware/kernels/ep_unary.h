@@ -11,12 +11,12 @@ typedef struct {
     int32_t count; /* elements */
 } ep_unary_params;
 
-#define EP_UNARY(NAME, T, RESULT)                                                  \
-    EP_INLINE void NAME(const ep_unary_params *p, const T *in, T *out) {           \
-        for (int32_t i = 0; i < p->count; ++i) {                                   \
-            const T x = in[i];                                                     \
-            out[i] = RESULT;                                                       \
-        }                                                                          \
+#define EP_UNARY(NAME, T, RESULT)                                                                  \
+    EP_INLINE void NAME(const ep_unary_params *p, const T *in, T *out) {                           \
+        for (int32_t i = 0; i < p->count; ++i) {                                                   \
+            const T x = in[i];                                                                     \
+            out[i] = RESULT;                                                                       \
+        }                                                                                          \
     }
 
 EP_UNARY(ep_abs_f32, float, fabsf(x))
