@@ -9,10 +9,13 @@ from typing import Any
 
 from edgepack.cache import file_digest
 from edgepack.emit.program import Program, build_program, parameters
+from edgepack.emit.tflm_ops import TFLM_OPS
 from edgepack.frontends.tflite import load_tflite
 from edgepack.ir import Module, Tensor
+from edgepack.ops.advice import full_name
 from edgepack.ops.shared.base import NodeView
 from edgepack.ops.shared.kernel import Const, Input, Isa, KernelCall, Lowered, flat_args
+from edgepack.ops.support import OpType, Support, op_type, tflm_support
 from edgepack.ops.table import OPS
 from edgepack.ops.verify import unsupported_nodes
 from edgepack.passes.fold_constants import fold_constants
@@ -35,8 +38,9 @@ class TensorReport:
 class LayerReport:
     """One operator of the model as it is written in the file.
 
-    `macs` are multiply-accumulates; `weight_bytes` the bytes of its constant inputs in the file;
-    `supported` says whether the C runtime has a kernel for it, `problem` why not.
+    `macs` are multiply-accumulates, 0 where `supported` is off; `weight_bytes` the bytes of its
+    constant inputs in the file; `supported` says whether the C runtime has a kernel for it,
+    `problem` why not, and `remedy` which rewrite or recipe would avoid it.
     """
 
     index: int
@@ -48,6 +52,23 @@ class LayerReport:
     weight_bytes: int
     supported: bool
     problem: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class SupportReport:
+    """One row of the table runtime x operator x type.
+
+    `types` are those of the leading input and, where different, of the weights; `count` says how
+    many operators of the model the row stands for. `c` and `tflm` are `yes`, `no` or `untried`; `c`
+    also knows attributes and shapes.
+    """
+
+    op: str
+    types: str
+    count: int
+    c: str
+    tflm: str
 
 
 @dataclass(frozen=True)
@@ -83,13 +104,20 @@ class Fit:
         """Whether weights and arena fit; only `edgepack build` knows about the code."""
         return self.flash_left >= 0 and self.ram_left >= 0
 
+    @property
+    def missing(self) -> str:
+        """`23,136 bytes of RAM`: what the target lacks; empty where the model fits."""
+        lacks = (("flash", -self.flash_left), ("RAM", -self.ram_left))
+        return " and ".join(f"{count:,} bytes of {kind}" for kind, count in lacks if count > 0)
+
 
 @dataclass(frozen=True)
 class Inspection:
     """Everything that `edgepack inspect` shows.
 
     `weight_bytes` and `arena_bytes` are those of the portable C kernels: constants in flash, and
-    activations, state and scratch memory in RAM. Both are None when an operator is unsupported.
+    activations, state and scratch memory in RAM. `peak` is the operator while which most of it is
+    live. All are None when an operator is unsupported; `remedies` then says what would help.
     """
 
     name: str
@@ -102,7 +130,10 @@ class Inspection:
     weights: int
     weight_bytes: int | None
     arena_bytes: int | None
+    peak: str | None
     problems: tuple[str, ...]
+    remedies: tuple[str, ...]
+    support: tuple[SupportReport, ...]
     fits: tuple[Fit, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -110,6 +141,7 @@ class Inspection:
         document = asdict(self)
         for fit, shown in zip(self.fits, document["fits"], strict=True):
             shown["possible"] = fit.possible
+            shown["missing"] = fit.missing
         return document
 
 
@@ -147,7 +179,10 @@ def inspect_tflite(path: Path, rooms: Iterable[Room] = ()) -> Inspection:
         weights=parameters(module),
         weight_bytes=None if portable is None else flash_constants(portable),
         arena_bytes=None if portable is None else portable.arena_bytes,
+        peak=None if portable is None else _peak(portable),
         problems=problems,
+        remedies=tuple(dict.fromkeys(layer.remedy for layer in layers if layer.remedy)),
+        support=_support(module, layers),
         fits=fits,
     )
 
@@ -188,7 +223,7 @@ def _layers(module: Module) -> Iterator[LayerReport]:
     # what folds away or is dead needs no kernel, and folding makes constants that others demand
     prepared = remove_dead(fold_constants(module))
     problems = {
-        (number, node.index): error.message
+        (number, node.index): error
         for number, graph in enumerate(prepared.graphs)
         for node in graph.nodes
         for error in unsupported_nodes(Module(module.name, (replace(graph, nodes=(node,)),)))
@@ -196,19 +231,51 @@ def _layers(module: Module) -> Iterator[LayerReport]:
     for number, graph in enumerate(module.graphs):
         for node in graph.nodes:
             view = NodeView.of(graph, node)
-            problem = problems.get((number, node.index), "")
+            problem = problems.get((number, node.index))
             constants = [t for t in view.inputs if t is not None and t.is_const]
             yield LayerReport(
                 index=node.index,
                 subgraph=number,
-                op=node.op,
+                op=full_name(node),
                 inputs=tuple(t.describe() for t in view.inputs if t is not None),
                 outputs=tuple(t.describe() for t in view.outputs),
                 macs=0 if problem else OPS[node.op].macs(view),
                 weight_bytes=sum(t.nbytes for t in constants),
-                supported=not problem,
-                problem=problem,
+                supported=problem is None,
+                problem="" if problem is None else problem.message,
+                remedy="" if problem is None else problem.next_step or "",
             )
+
+
+def _support(module: Module, layers: Iterable[LayerReport]) -> tuple[SupportReport, ...]:
+    """The operators of a model by name and types, in the order in which they first appear."""
+    views = (NodeView.of(graph, node) for graph in module.graphs for node in graph.nodes)
+    runs: dict[OpType, list[bool]] = {}
+    for view, layer in zip(views, layers, strict=True):
+        runs.setdefault(op_type(view), []).append(layer.supported)
+    return tuple(
+        SupportReport(
+            kind.op,
+            kind.types,
+            len(runs[kind]),
+            (Support.YES if all(runs[kind]) else Support.NO).value,
+            (tflm_support(kind) if kind.op in TFLM_OPS else Support.NO).value,
+        )
+        for kind in runs
+    )
+
+
+def _peak(program: Program) -> str | None:
+    """The operator while which most bytes are live, `op 3 CONV_2D`; None in a model without any."""
+    graph, plan = program.main.graph, program.main.plan
+    live = [
+        sum(b.size for b in plan.buffers if b.first <= position <= b.last)
+        for position in range(len(graph.nodes))
+    ]
+    if not live:
+        return None
+    node = graph.nodes[live.index(max(live))]
+    return f"op {node.index} {node.op}"
 
 
 def _fit(room: Room, program: Program) -> Fit:

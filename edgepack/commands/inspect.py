@@ -80,22 +80,28 @@ def _show(report: Inspection) -> None:
                 layer.op,
                 " ".join(layer.inputs),
                 " ".join(layer.outputs),
-                f"{layer.macs:,}",
+                f"{layer.macs:,}" if layer.supported else "-",
                 f"{layer.weight_bytes:,}",
                 "yes" if layer.supported else "NO",
             ]
             for layer in report.layers
         ],
     )
-    o.line(f"{report.macs:,} MACs, {report.weights:,} weights")
+    most = " in the operators that the C runtime has" if report.problems else ""
+    o.line(f"{report.macs:,} MACs{most}, {report.weights:,} weights")
+    _show_support(report)
     if report.problems:
         o.line("The C runtime cannot run this model:")
         for problem in report.problems:
             o.line(f"  {problem}")
+        o.line("What would avoid that:")
+        for remedy in report.remedies:
+            o.line(f"  {remedy}")
         return
+    peak = f"; the peak is {report.peak}" if report.peak else ""
     o.line(
         f"{report.weight_bytes:,} bytes of constants in flash, "
-        f"{report.arena_bytes:,} bytes of RAM for activations (the peak)"
+        f"{report.arena_bytes:,} bytes of RAM for activations{peak} (portable kernels)"
     )
     o.table(
         [
@@ -113,9 +119,26 @@ def _show(report: Inspection) -> None:
                 f"{fit.flash_left:,}",
                 f"{fit.ram_bytes:,}",
                 f"{fit.ram_left:,}",
-                "yes" if fit.possible else "NO",
+                "yes" if fit.possible else f"NO, lacks {fit.missing}",
             ]
             for fit in report.fits
+        ],
+    )
+
+
+def _show_support(report: Inspection) -> None:
+    shown = {"yes": "yes", "no": "NO", "untried": "untried"}
+    out().table(
+        [
+            Column("operator"),
+            Column("types"),
+            Column("times", right=True),
+            Column("C runtime"),
+            Column("TFLite Micro"),
+        ],
+        [
+            [row.op, row.types, str(row.count), shown[row.c], shown[row.tflm]]
+            for row in report.support
         ],
     )
 

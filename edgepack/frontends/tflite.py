@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,12 @@ from edgepack.errors import ModelError, UnsupportedError
 from edgepack.frontends.list_update import fuse_list_updates
 from edgepack.ir import Attributes, Graph, Module, Node, Quantization, Tensor
 from edgepack.ir.verify import MAX_TENSOR_BYTES, verify
+from edgepack.ops.advice import UnknownOp
 from edgepack.ops.table import OPS
 from edgepack.types import Array, DType
 
 _IDENTIFIER = b"TFL3"  # flatbuffer file identifier of TFLite's schema 3
 _MAX_FILE_BYTES = 1 << 30
-
-
-@dataclass(frozen=True)
-class UnknownOp(Attributes):
-    """Stands in for an op that has no file, so that `inspect` can still show the graph."""
-
-    custom_code: str = ""
 
 
 def load_tflite(source: Path | bytes, *, name: str | None = None) -> Module:
@@ -116,6 +110,13 @@ class _Reader:
             f"{self.label} is corrupt: {what}", next_step="copy or convert the model again"
         )
 
+    def _dynamic(self, which: str, shape: tuple[int, ...]) -> UnsupportedError:
+        return UnsupportedError(
+            f"{self.label}: {which} has a dynamic shape {list(shape)}",
+            allowed="static shapes",
+            next_step="convert the model again with a fixed input shape",
+        )
+
     def _graph(self, number: int, sub: Any) -> Graph:
         where = f"subgraph {number}"
         tensors = {
@@ -141,12 +142,7 @@ class _Reader:
         graph = fuse_list_updates(graph, dynamic)
         for i, signature in dynamic.items():
             if i in graph.tensors:
-                raise UnsupportedError(
-                    f"{self.label}: {where}, tensor {i} {graph.tensors[i].name!r} has a dynamic "
-                    f"shape {list(signature)}",
-                    allowed="static shapes",
-                    next_step="convert the model again with a fixed input shape",
-                )
+                raise self._dynamic(f"{where}, tensor {i} {graph.tensors[i].name!r}", signature)
         return graph
 
     def _ids(self, where: str, raw: Any, count: int, *, optional: bool) -> tuple[int, ...]:
@@ -168,6 +164,8 @@ class _Reader:
                 allowed=", ".join(t.value for t in DType),
             ) from None
         shape = tuple(int(d) for d in (raw.shape if raw.shape is not None else ()))
+        if -1 in shape:
+            raise self._dynamic(f"{where} {name!r}", shape)
         if any(d < 0 for d in shape):
             raise self._bad(f"{where} {name!r} has shape {list(shape)}")
         signature = tuple(

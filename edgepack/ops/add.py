@@ -78,6 +78,7 @@ class Add(Op):
     name = "ADD"
     types = (DType.INT8, DType.INT16, DType.INT32, DType.FLOAT32)
     arity = (2, 2)
+    variants = ("mve",)
 
     def attributes(self, options: Any) -> Attributes:
         if options is None:

@@ -13,6 +13,7 @@ class AveragePool2D(Pool2D):
 
     name = "AVERAGE_POOL_2D"
     kernel = "ep_average_pool"
+    variants = ("mve",)
 
     def reduce(self, windows: Array, inside: Array) -> Array:
         total = windows.sum(axis=(3, 4))

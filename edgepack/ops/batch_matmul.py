@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 
 from edgepack.ir import Attributes, Tensor
-from edgepack.ops.shared.base import NodeView, Op, ensure_shape, unsupported
+from edgepack.ops.shared.base import (
+    QUANTIZE_RECIPE,
+    NodeView,
+    Op,
+    ensure_shape,
+    unsupported,
+)
 from edgepack.ops.shared.broadcast import broadcast_shape
 from edgepack.ops.shared.fixed_point import (
     INTEGER_RANGE,
@@ -64,7 +70,7 @@ class BatchMatmul(Op):
             raise unsupported(
                 view,
                 "operands and output must have one type",
-                rewrite="re-quantize the model to full-integer INT8 (hybrid models cannot run)",
+                rewrite=f"quantize both operands (hybrid models cannot run): {QUANTIZE_RECIPE}",
             )
         if not all(2 <= len(t.shape) <= _BATCH_DIMS + 2 for t in (a, b)):
             raise unsupported(view, f"operands must have 2 to {_BATCH_DIMS + 2} dimensions")

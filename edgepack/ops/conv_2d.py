@@ -46,6 +46,7 @@ class Conv2D(Op):
     name = "CONV_2D"
     types = (DType.INT8, DType.INT16, DType.FLOAT32)
     arity = (2, 3)
+    variants = ("mul", "dsp", "mve")
     notes = "int8 or packed int4 weights, per channel or per tensor; groups; weights constant"
 
     def attributes(self, options: Any) -> Attributes:

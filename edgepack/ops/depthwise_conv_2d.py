@@ -45,6 +45,7 @@ class DepthwiseConv2D(Op):
     name = "DEPTHWISE_CONV_2D"
     types = (DType.INT8, DType.INT16, DType.FLOAT32)
     arity = (2, 3)
+    variants = ("mul", "dsp", "mve")
     notes = "int8 or packed int4 weights, per channel or per tensor; weights constant"
 
     def attributes(self, options: Any) -> Attributes:

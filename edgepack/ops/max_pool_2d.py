@@ -13,6 +13,7 @@ class MaxPool2D(Pool2D):
 
     name = "MAX_POOL_2D"
     kernel = "ep_max_pool"
+    variants = ("mve",)
 
     def reduce(self, windows: Array, inside: Array) -> Array:
         if windows.dtype == np.float32:

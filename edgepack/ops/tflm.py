@@ -3,7 +3,7 @@
 Measured, not copied: every case of the tests' ladder was given to the interpreter of the
 `tflite-micro` wheel, and a type is listed where it accepted and ran one. The ladder has a case for
 every type that the C runtime states, so what it states and this table does not, TFLM refused.
-`tests/unit/test_tflm_types.py` measures again.
+`tests/unit/test_ops_table.py` measures again.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from edgepack.errors import ModelError, UnsupportedError
 from edgepack.ir import Graph, Module
+from edgepack.ops.advice import advice, full_name
 from edgepack.ops.shared.base import NodeView, unsupported
 from edgepack.ops.shared.control import ControlOp, call_order, callees
 from edgepack.ops.shared.resources import resolve_resources
@@ -21,9 +22,10 @@ def verify_ops(module: Module) -> None:
     """
     problems = list(unsupported_nodes(module))
     if problems:
-        first = problems[0]
-        rest = "".join(f"\n{p.message}" for p in problems[1:])
-        raise UnsupportedError(first.message + rest, next_step=first.next_step)
+        remedies = dict.fromkeys(p.next_step for p in problems if p.next_step is not None)
+        raise UnsupportedError(
+            "\n".join(p.message for p in problems), next_step="\n      ".join(remedies)
+        )
     for graph in module.graphs:
         for node in graph.nodes:
             _verify_shapes(NodeView.of(graph, node))
@@ -52,7 +54,9 @@ def _problem(graph: Graph, view: NodeView) -> Iterator[UnsupportedError]:
     op = OPS.get(view.node.op)
     try:
         if op is None:
-            raise unsupported(view, "the C runtime has no kernel for this op")
+            name = full_name(view.node)
+            what = f"custom op {name!r}" if name != view.node.op else "this op"
+            raise unsupported(view, f"the C runtime has no kernel for {what}", rewrite=advice(name))
         op.check(view)
     except UnsupportedError as error:
         yield error

@@ -1,4 +1,4 @@
-"""What every op's file provides. Copy ops/_template.md's skeleton (README, "Adding things")."""
+"""What every op's file provides. docs/adding_an_op.md walks through a new one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from edgepack.errors import UnsupportedError
 from edgepack.ir import Attributes, Graph, Node, Tensor
 from edgepack.ops.shared.kernel import Isa, Lowered
 from edgepack.types import Array, DType, Shape
+
+QUANTIZE_RECIPE = "[quantize] in edgepack.toml and edgepack run (docs/config.md)"
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Op(ABC):
     type_slot: ClassVar[int] = 0
     arity: ClassVar[tuple[int, int]]  # fewest and most inputs
     notes: ClassVar[str] = ""  # limits, shown in docs/operators.md
+    variants: ClassVar[tuple[str, ...]] = ()  # kernels beside the portable one: their suffixes
 
     def attributes(self, options: Any) -> Attributes:
         """Attributes from the flatbuffer's options object (None when the file has none)."""
@@ -139,7 +142,7 @@ def _dtype_rewrite(got: DType) -> str | None:
     if got is DType.UINT8:
         return "convert the legacy uint8 model to int8 (same values minus 128)"
     if got in (DType.FLOAT16, DType.INT4):
-        return "re-quantize the model to full-integer INT8"
+        return f"quantize the model to full-integer INT8: {QUANTIZE_RECIPE}"
     return None
 
 

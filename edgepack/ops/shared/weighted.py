@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgepack.ops.shared.base import NodeView, unsupported
+from edgepack.ops.shared.base import QUANTIZE_RECIPE, NodeView, unsupported
 from edgepack.ops.shared.fixed_point import FLOAT_ACTIVATION_RANGE, activation_range, wrap_int32
 from edgepack.ops.shared.int4 import pack_int4
 from edgepack.ops.shared.kernel import (
@@ -97,7 +97,8 @@ def check_operand_types(
             view,
             f"{x.dtype.value} input with {w.dtype.value} weights; "
             f"allowed weights: {', '.join(t.value for t in allowed)}",
-            rewrite="re-quantize the model to full-integer INT8 (weight-only models cannot run)",
+            rewrite="quantize the activations too (weight-only models cannot run): "
+            f"{QUANTIZE_RECIPE}",
         )
     if out.dtype is not x.dtype:
         raise unsupported(view, f"{x.dtype.value} input with {out.dtype.value} output")
