@@ -177,3 +177,12 @@ def test_a_real_hybrid_model(real_data: Path) -> None:
     assert [layer.index for layer in report.layers if not layer.supported] == [0, 2, 4, 6, 8]
     assert all("FLOAT32 input with INT8 weights" in problem for problem in report.problems)
     assert len(report.remedies) == 1 and "[quantize]" in report.remedies[0]
+
+
+@pytest.mark.needs_data
+@pytest.mark.parametrize("name", ["ad_int8", "ic_int8", "kws_int8", "sww_int8", "vww_int8"])
+def test_the_models_of_mlperf_tiny_run_on_both_runtimes(real_data: Path, name: str) -> None:
+    report = inspect_tflite(real_data / "mlperf_tiny" / f"{name}.tflite")
+    assert not report.problems and report.peak is not None
+    assert {(row.c, row.tflm) for row in report.support} == {("yes", "yes")}
+    assert sum(row.count for row in report.support) == len(report.layers)
