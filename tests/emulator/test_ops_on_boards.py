@@ -6,14 +6,17 @@ every board runs the kernels of its instruction set. The slow tests run every ke
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
 
 from edgepack.ops.shared.kernel import Isa
 from edgepack.targets import Kind, Target, load_target, load_targets
+from tests.c_batch import Case
 from tests.emulator.case_choice import (
     by_size,
     cover,
@@ -26,6 +29,7 @@ from tests.emulator.case_choice import (
 from tests.emulator.case_firmware import BoardCase, run_on_board
 from tests.emulator.test_ports import skip_if_missing
 from tests.ops.collection import Collected
+from tests.ops.test_random_graphs import BATCHED, batches
 
 BOARDS = [target.id for target in load_targets() if target.kind is Kind.EMULATED]
 _PER_IMAGE = 60
@@ -78,6 +82,27 @@ def test_all_ops(
     mine = [c for c in written_for(ladder_cases, target) if program_of(c, isa).arena_bytes <= room]
     ran = _run(distinct([*chosen.values(), *mine]), target, tmp_path)
     assert ran >= chosen.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BOARDS)
+def test_random_graphs(name: str) -> None:
+    """Graphs of several ops: kernels that hand their memory on to each other."""
+    skip_if_missing(name)
+    target = load_target(name)
+
+    @settings(BATCHED, max_examples=1)
+    @given(batches())
+    def draw(batch: list[Case]) -> None:
+        room = largest_arena(target)
+        cases = [Collected(case, "random graph", 0.0, 0.0) for case in batch]
+        made = [BoardCase.of(case, number, target) for number, case in enumerate(cases)]
+        fitting = [case for case in made if case.program.arena_bytes <= room]
+        assert len(fitting) > len(made) // 2
+        with tempfile.TemporaryDirectory() as folder:
+            run_on_board(fitting, target, Path(folder) / "image")
+
+    draw()
 
 
 def test_what_is_wrong_shows(ladder_cases: list[Collected], tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ COMMON = settings(
 BATCHED = settings(COMMON, phases=[Phase.explicit, Phase.generate])
 
 
-def _batches() -> st.SearchStrategy[list[Case]]:
+def batches() -> st.SearchStrategy[list[Case]]:
     """Lists of cases, without hypothesis' first choice: the simplest graph again and again."""
     found = st.lists(cases(), min_size=BATCH, max_size=BATCH)
     return found.filter(lambda batch: len({case.model for case in batch}) > BATCH // 2)
@@ -100,7 +100,7 @@ def test_numpy_equals_tflm(case: Case) -> None:
 
 @pytest.mark.needs_oracle
 @settings(BATCHED, max_examples=1)
-@given(_batches())
+@given(batches())
 def test_generated_c_equals_tflm(batch: list[Case]) -> None:
     _check_generated(batch)
 
@@ -118,6 +118,6 @@ def test_numpy_equals_tflm_at_length(case: Case) -> None:
 @pytest.mark.needs_oracle
 @pytest.mark.timeout(3600)
 @settings(BATCHED, max_examples=100, derandomize=False)
-@given(_batches())
+@given(batches())
 def test_generated_c_equals_tflm_at_length(batch: list[Case]) -> None:
     _check_generated(batch)
