@@ -108,6 +108,17 @@ def _newlib() -> Finding:
     return Finding(path.is_absolute() and path.is_file(), where=str(path))
 
 
+def _arm_cxx() -> Finding:
+    """The headers of the C++ library, which come in a package of their own."""
+    compiler = runner.which("arm-none-eabi-g++")
+    if compiler is None:
+        return Finding(False)
+    probe = [compiler, "-mcpu=cortex-m4", "-mthumb", "-x", "c++", "-E", "-"]
+    text = "#include <algorithm>\n"
+    done = runner.run(probe, timeout=_VERSION_TIMEOUT, stdin=text, check=False)
+    return Finding(done.returncode == 0, where=compiler)
+
+
 def _serial_access() -> Finding:
     """Whether this user may open serial ports; a missing group is the usual first obstacle."""
     ports = sorted(str(p) for pattern in ("ttyACM*", "ttyUSB*") for p in Path("/dev").glob(pattern))
@@ -165,6 +176,13 @@ PROBES: tuple[Probe, ...] = (
         False,
         {"pip": "edgepack[tf]"},
         _package("tensorflow", "tensorflow"),
+    ),
+    Probe(
+        "arm-none-eabi C++ library",
+        "compiles TFLite Micro for Cortex-M (--runtime tflm; 1.6 GB)",
+        False,
+        {"apt": "libstdc++-arm-none-eabi-newlib", "brew": _ARM["brew"]},
+        _arm_cxx,
     ),
     Probe(
         "riscv64-unknown-elf-gcc",
