@@ -149,6 +149,7 @@ EP_INLINE void ep_v4_scatter_s8(int8_t *to, ep_v4 at, ep_v4 x) {
     vstrbq_scatter_offset_s32(to, vreinterpretq_u32_s32(at), x);
 }
 EP_INLINE void ep_v4_scatter_s8_some(int8_t *to, ep_v4 at, ep_v4 x, uint32_t lanes) {
+    __asm__("" : "+r"(lanes)); /* GCC 12.2 reads constant predicates wrongly (PR 108443) */
     vstrbq_scatter_offset_p_s32(to, vreinterpretq_u32_s32(at), x, (mve_pred16_t)lanes);
 }
 
