@@ -56,6 +56,12 @@ static inline void ep_nvic_enable(uint32_t irq) {
     EP_REG(0xE000E100u + 4u * (irq / 32u)) = (uint32_t)1u << (irq % 32u);
 }
 
+/* The interrupt stays pending and comes when it is enabled again. */
+static inline void ep_nvic_disable(uint32_t irq) {
+    EP_REG(0xE000E180u + 4u * (irq / 32u)) = 1u << (irq % 32u); /* NVIC_ICER */
+    __asm__ volatile("dsb\n\tisb" ::: "memory");
+}
+
 /* ---- receive ring: one producer (the interrupt), one consumer (the main loop) ---- */
 
 #ifndef EP_PORT_RX_BYTES

@@ -71,6 +71,7 @@
 #define MILLIS_SCALE(hz) ((uint32_t)(((uint64_t)1u << (24u + COARSE_SHIFT)) / ((hz) / 1000u)))
 
 static ep_rx_ring rx;
+static volatile bool held; /* the receive interrupt is masked: the ring was full */
 static ep_ticks_account account;
 static uint32_t uart_base = EP_UART_BASE;
 static uint32_t core_hz = HSI_HZ;
@@ -133,6 +134,10 @@ static void connect_pin(uint32_t pin) {
     GPIO_MODER = (GPIO_MODER & ~(3u << pair)) | (2u << pair);
 }
 
+static uint32_t uart_irq(void) {
+    return emulated ? EP_UART_IRQ : EP_HW_UART_IRQ;
+}
+
 static void start_uart(void) {
     if (!emulated) {
         uart_base = EP_HW_UART_BASE;
@@ -143,7 +148,7 @@ static void start_uart(void) {
     }
     ep_port_set_baud(EP_UART_BAUD);
     USART_CR1 = CR1_UE | CR1_TE | CR1_RE | CR1_RXNEIE;
-    ep_nvic_enable(emulated ? EP_UART_IRQ : EP_HW_UART_IRQ);
+    ep_nvic_enable(uart_irq());
 }
 
 static void start_timer(uint32_t base, uint32_t prescaler) {
@@ -188,8 +193,9 @@ void ep_port_uart_irq(void) {
 
     if ((status & SR_RXNE) != 0u && ep_rx_full(&rx)) {
         /* Leave the byte in the UART until there is room: an emulator then holds the sender back.
-         */
-        USART_CR1 &= ~CR1_RXNEIE;
+         * The NVIC's mask, because QEMU's USART keeps its line up until the byte is read. */
+        ep_nvic_disable(uart_irq());
+        held = true;
         return;
     }
     if ((status & (SR_RXNE | SR_ORE)) != 0u) {
@@ -207,8 +213,9 @@ void ep_port_uart_irq(void) {
 int ep_port_getc(void) {
     const int byte = ep_rx_get(&rx);
 
-    if (byte >= 0 && (USART_CR1 & CR1_RXNEIE) == 0u) {
-        USART_CR1 |= CR1_RXNEIE;
+    if (byte >= 0 && held) {
+        held = false;
+        ep_nvic_enable(uart_irq());
     }
     return byte;
 }
