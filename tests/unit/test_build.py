@@ -26,8 +26,8 @@ from edgepack.pipeline.build import BuildRequest, build_cached, is_project
 from tests.small_models import small_cnn
 
 # What the issue that this command was written for allows, for the MLPerf Tiny KWS model.
-# 3 s on the clock of an idle machine is the promise. CPU time is measured instead, and a busy machine
-# charges up to half more of it (shared caches, hyper-threads).
+# 3 s on the clock of an idle machine is the promise. CPU time is measured instead, and a busy
+# machine charges up to half more of it (shared caches, hyper-threads).
 KWS_SECONDS = 4.5
 KWS_BYTES = 300 * 2**20
 
