@@ -18,8 +18,8 @@ from tests.tflite_builder import ModelBuilder, spec
 
 TARGETS = ["host", pytest.param("netduinoplus2", marks=pytest.mark.emulator)]
 
-# What TFLM's planner takes for the time of planning only; a model as small as this has no room for it
-# elsewhere.
+# What TFLM's planner takes for the time of planning only; a model as small as this has no room for
+# it elsewhere.
 PLANNER_BYTES = 1024
 
 pytestmark = [
