@@ -35,7 +35,7 @@ BOARDS = [target.id for target in load_targets() if target.kind is Kind.EMULATED
 _PER_IMAGE = 60
 _ADDED = "INT8 (1, 4, 4, 3)+(1, 4, 4, 3)"  # cases of tests/ops/test_add.py, of one shape
 
-pytestmark = pytest.mark.emulator
+pytestmark = [pytest.mark.emulator, pytest.mark.timeout(900)]  # a busy computer collects slowly
 
 
 @pytest.fixture(scope="module")
