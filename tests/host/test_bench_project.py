@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -91,8 +91,10 @@ def test_a_board_that_dies_is_named_and_the_run_resumes(
     boards: list[RunningBoard] = []
 
     @contextmanager
-    def watched(project: Path, manifest: Manifest, target: Target) -> Iterator[RunningBoard]:
-        with launch(project, manifest, target) as board:
+    def watched(
+        project: Path, manifest: Manifest, target: Target, extra: Sequence[str] = ()
+    ) -> Iterator[RunningBoard]:
+        with launch(project, manifest, target, extra) as board:
             boards.append(board)
             yield board
 
