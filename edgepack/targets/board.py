@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -51,11 +51,20 @@ class FlashMethod(Record):
 
 
 class Post(Record):
-    """What becomes of the ELF before it is flashed, and what is checked about it."""
+    """A form of the image that the board's flash tools take, written beside the ELF.
 
-    format: str = "elf"
-    options: dict[str, Any] = Field(default_factory=dict)
+    `family` is the UF2 family id that the board's boot loader accepts.
+    """
+
+    format: Literal["uf2", "hex", "bin"]
+    family: Annotated[int, Field(gt=0, le=0xFFFF_FFFF)] | None = None
     source: Source
+
+    @model_validator(mode="after")
+    def _check(self) -> Post:
+        if (self.format == "uf2") != (self.family is not None):
+            raise ValueError("a UF2 file needs `family`, and only a UF2 file has one")
+        return self
 
 
 class Clocking(Record):
@@ -77,7 +86,7 @@ class Board(Record):
     emulator: Emulator | None = None
     serial: Serial = Serial()
     flash: tuple[FlashMethod, ...] = ()
-    post: Post | None = None
+    post: tuple[Post, ...] = ()
     crystal: Clocking | None = None
     # Replace the chip's where the board differs: external RAM, a boot loader in front of the image,
     # another UART on the connector.

@@ -45,8 +45,13 @@ class Memory(Record):
 
 
 class Layout(Record):
-    """Which region holds what; `weights` are the model's constants."""
+    """Which region holds what; `weights` are the model's constants.
 
+    `boot` holds what the chip's ROM reads before it enters the code (`[boot]`); without it, that
+    stands behind the vector table.
+    """
+
+    boot: Identifier | None = None
     code: Identifier
     weights: Identifier
     data: Identifier
@@ -110,6 +115,13 @@ class CompilerFlags(Record):
     libs: tuple[str, ...] = ()
 
 
+class Boot(Record):
+    """What the chip's ROM demands of an image before it runs it; see toolchain/boot_block.py."""
+
+    kind: Literal["rp2040-boot2", "rp2350-image-def", "imxrt-flexspi"]
+    source: Source
+
+
 class Stack(Record):
     """Bytes reserved for the stack, and why so many."""
 
@@ -126,6 +138,7 @@ class Soc(Record):
     clock: Clock
     memory: tuple[Memory, ...] = ()
     layout: Layout | None = None
+    boot: Boot | None = None
     uart: Uart
     counter: tuple[Counter, ...]
     port: Port
@@ -161,6 +174,8 @@ def check_memory(memory: tuple[Memory, ...], layout: Layout | None) -> None:
         return
     kinds = {region.name: region.kind for region in memory}
     for use, name in layout:
+        if name is None:
+            continue
         if name not in kinds:
             raise ValueError(f"layout.{use} names {name}, which is none of {names}")
         if use in ("data", "arena", "stack") and kinds[name] != "ram":

@@ -11,7 +11,8 @@ from edgepack.manifest import Sizes
 from edgepack.targets import Target, load_targets
 from edgepack.toolchain.elf import Image, read_image
 
-_CODE = (".ep_vectors", ".text", ".plt", ".init", ".fini")
+_BOOT = ".ep_boot"
+_CODE = (_BOOT, ".ep_vectors", ".text", ".plt", ".init", ".fini")
 _WEIGHTS = ".ep_weights"
 _ARENA = ".ep_arena"
 _STACK = ".ep_stack"
@@ -87,6 +88,8 @@ def region_use(image: Image, target: Target) -> tuple[RegionUse, ...]:
     for section in image.sections:
         if section.name == _WEIGHTS:
             add(layout.weights, "weights", section.size)
+        elif section.name == _BOOT:
+            add(layout.boot or layout.code, "code", section.size)
         elif section.name in _CODE:
             add(layout.code, "code", section.size)
         elif section.name == _ARENA:
