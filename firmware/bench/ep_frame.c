@@ -40,14 +40,6 @@ bool ep_frame_rx_valid(const ep_frame_rx *rx) {
     return rx->left == 0u && rx->crc == EP_CRC32_RESIDUE;
 }
 
-uint16_t ep_get_u16(const uint8_t *at) {
-    return (uint16_t)(at[0] | ((uint32_t)at[1] << 8));
-}
-
-uint32_t ep_get_u32(const uint8_t *at) {
-    return ep_get_u16(at) | ((uint32_t)ep_get_u16(at + 2) << 16);
-}
-
 void ep_frame_put(const void *data, size_t bytes) {
     ep_tx_crc = ep_crc32_run(ep_tx_crc, data, bytes);
     ep_port_write(data, bytes);

@@ -26,8 +26,13 @@ int ep_frame_rx_feed(ep_frame_rx *rx, uint8_t byte);
 /* At END: whether the frame is whole and its CRC right. */
 bool ep_frame_rx_valid(const ep_frame_rx *rx);
 
-uint16_t ep_get_u16(const uint8_t *at);
-uint32_t ep_get_u32(const uint8_t *at);
+static inline uint16_t ep_get_u16(const uint8_t *at) {
+    return (uint16_t)(at[0] | ((uint32_t)at[1] << 8));
+}
+
+static inline uint32_t ep_get_u32(const uint8_t *at) {
+    return ep_get_u16(at) | ((uint32_t)ep_get_u16(at + 2) << 16);
+}
 
 /* Sends a reply in pieces: begin, exactly `length` bytes of put, end. */
 void ep_frame_begin(uint8_t type, uint16_t sequence, uint32_t length);
