@@ -42,7 +42,10 @@ class LayerInfo(_Record):
 
 
 class ModelInfo(_Record):
-    """The compiled model. `weights` counts parameters (elements of constant tensors)."""
+    """The compiled model. `weights` counts parameters (elements of constant tensors).
+
+    `stateful`: an inference leaves something behind that the next one reads.
+    """
 
     name: str
     c_name: str
@@ -53,6 +56,7 @@ class ModelInfo(_Record):
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     layers: tuple[LayerInfo, ...]
+    stateful: bool = False
 
 
 class ToolchainInfo(_Record):

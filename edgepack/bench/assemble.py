@@ -65,6 +65,7 @@ class Evidence:
     parity: Parity | None = None
     accuracy: schema.Accuracy | None = None
     failure: EdgepackError | None = None
+    interruptions: tuple[schema.Interruption, ...] = ()
 
 
 def build_report(evidence: Evidence) -> schema.RunReport:
@@ -105,6 +106,7 @@ def build_report(evidence: Evidence) -> schema.RunReport:
         else schema.Failure(
             error=e.failure.kind, message=e.failure.message, exit_code=e.failure.exit_code
         ),
+        interruptions=e.interruptions,
     )
 
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import contextlib
 import statistics
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgepack.bench.data import Samples, load_samples, random_samples
 from edgepack.bench.device import Connect, Device
-from edgepack.bench.model_facts import model_facts
-from edgepack.bench.run import RunOptions, bench_project, read_model
-from edgepack.bench.session import Session, open_session
+from edgepack.bench.reconnect import PortConnect, PortSettings
+from edgepack.bench.run import RunOptions, bench_project, is_stateful, read_model
+from edgepack.bench.session import Session
 from edgepack.bench.statistics import summarize
 from edgepack.cycles import CycleProbe, prepare
 from edgepack.errors import DataError, ProjectError, UsageError
 from edgepack.flash import launch, require_image
 from edgepack.link.framed import LinkTiming
+from edgepack.link.serial_url import BAUD
 from edgepack.manifest import Manifest, read_manifest
 from edgepack.models.progress import Progress, silent
 from edgepack.report import schema
@@ -40,8 +43,11 @@ class BenchRequest:
     seed: of the random samples.
     port: a pyserial URL, or None to start the emulator or host program.
     json_path: where run.json goes; None: into the project.
-    save_outputs, resume, host, threads, oracle: as in RunOptions.
+    save_outputs, resume, host, threads, oracle, alone: as in RunOptions.
     inference_seconds: after which a device that is still computing is given up.
+    reconnect_seconds: within which a device at a port must be back after it was lost; 0 ends the
+        run as soon as it is lost.
+    stop: once set, the run ends as if interrupted.
     cycles: also model the cycles of each inference; needs an emulated board and a C compiler.
     """
 
@@ -58,6 +64,9 @@ class BenchRequest:
     oracle: bool = True
     inference_seconds: float = 60.0
     cycles: bool = False
+    reconnect_seconds: float = 15.0
+    alone: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
+    stop: threading.Event | None = None
 
 
 def bench(request: BenchRequest, progress: Progress = silent) -> schema.RunReport:
@@ -126,6 +135,8 @@ def _bench(
         port=request.port,
         timing=LinkTiming(inference=request.inference_seconds),
         emulator=emulator,
+        patience=request.reconnect_seconds,
+        stop=request.stop,
     )
     options = RunOptions(
         json_path=request.json_path or request.project / RUN_NAME,
@@ -134,6 +145,8 @@ def _bench(
         host=request.host,
         threads=request.threads,
         oracle=request.oracle,
+        reconnect=request.port is not None and request.reconnect_seconds > 0,
+        alone=request.alone,
     )
     samples = _samples(request, manifest)
     return bench_project(
@@ -149,13 +162,20 @@ def connect_project(
     port: str | None = None,
     timing: LinkTiming | None = None,
     emulator: Sequence[str] = (),
+    patience: float = 15.0,
+    stop: threading.Event | None = None,
 ) -> Connect:
     """How to reach the device of a project: its port, or the emulator or program to start.
 
-    `emulator` is added to an emulator's command line.
     The returned function checks that the device runs this project's image.
+
+    Args:
+        port: a pyserial URL, or None to start something.
+        timing: how long to wait.
+        emulator: added to an emulator's command line.
+        patience: seconds within which a device at a port must be back when it is opened again.
+        stop: once set, whoever reads from the device gets a KeyboardInterrupt.
     """
-    stateful = model_facts(read_model(project)).stateful
 
     def check(session: Session) -> None:
         model = manifest.model
@@ -168,20 +188,24 @@ def connect_project(
         if target.kind is Kind.HARDWARE and most is not None:
             session.raise_baud(most)
 
+    settings = PortSettings(
+        port or "",
+        target.board.serial.baud or target.soc.uart.baud or BAUD,
+        timing,
+        is_stateful(manifest, read_model(project)),
+        patience,
+        stop,
+    )
+    if port is not None:
+        return PortConnect(settings, check)
+
     @contextlib.contextmanager
     def connect() -> Iterator[Device]:
-        with contextlib.ExitStack() as stack:
-            url = port or stack.enter_context(launch(project, manifest, target, emulator)).url
-            baud = target.board.serial.baud or target.soc.uart.baud
-            yield stack.enter_context(
-                open_session(
-                    url,
-                    **({} if baud is None else {"baud": baud}),
-                    timing=timing,
-                    stateful=stateful,
-                    check=check,
-                )
-            )
+        with (
+            launch(project, manifest, target, emulator) as board,
+            PortConnect(replace(settings, url=board.url), check)() as device,
+        ):
+            yield device
 
     return connect
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,19 +20,30 @@ from edgepack.bench.assemble import (
     build_report,
 )
 from edgepack.bench.data import Samples, save_outputs
-from edgepack.bench.device import Connect, Job
+from edgepack.bench.device import Connect, Device, Job
 from edgepack.bench.host_reference import HostResult, run_host
 from edgepack.bench.journal import Journal, JournalKey, SampleResult, journal_path
 from edgepack.bench.model_facts import model_facts
 from edgepack.bench.oracle import TFLM_INSTALL, TFLM_MISSING, Oracle
 from edgepack.bench.parity import Parity, compare_outputs
-from edgepack.errors import EdgepackError, ParityError, ProjectError
+from edgepack.errors import (
+    DeviceError,
+    DeviceLostError,
+    DeviceSilentError,
+    EdgepackError,
+    ParityError,
+    ProjectError,
+)
 from edgepack.manifest import Manifest, TensorInfo, read_manifest
 from edgepack.models.progress import Progress, silent
 from edgepack.report import schema
 from edgepack.types import Array, DType
 
 _WRITE_SECONDS = 2.0  # run.json is refreshed this often, in case edgepack itself is killed
+# What may be put right by opening the device again; anything else would only happen once more.
+_PASSING = (DeviceLostError, DeviceSilentError)
+_FUTILE_RETURNS = 2  # so often a device may come back without completing one more sample
+_RETURNS = 20  # and so often altogether: a device that restarts all the time is broken
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,8 @@ class RunOptions:
     resume: keep the samples that an earlier, unfinished run of the same image and data has done.
     host: also run LiteRT on the host CPU, with `threads` threads.
     oracle: compare with the oracle.
+    reconnect: open a device that was lost again and go on; `connect` then waits for its return.
+    alone: held while the host is measured, so that runs beside this one do not disturb its times.
     """
 
     json_path: Path
@@ -51,6 +65,16 @@ class RunOptions:
     host: bool = True
     threads: int = 1
     oracle: bool = True
+    reconnect: bool = False
+    alone: Callable[[], AbstractContextManager[object]] = nullcontext
+
+
+def is_stateful(manifest: Manifest, model: bytes) -> bool:
+    """Whether an inference leaves something behind that the next one reads.
+
+    Such a model has to see all samples in order, so that its run cannot be continued in the middle.
+    """
+    return manifest.model.stateful or model_facts(model).stateful
 
 
 def bench_project(
@@ -118,6 +142,7 @@ class _DeviceRun:
     counter: Counter
     facts: DeviceFacts
     stopped: BaseException | None
+    interruptions: tuple[schema.Interruption, ...] = ()
 
     @property
     def done(self) -> list[int]:
@@ -147,37 +172,103 @@ def _run_device(
     write: Callable[[_DeviceRun], None],
 ) -> _DeviceRun:
     """Run what is missing; an error before the first answer of the device is raised at once."""
-    # A model with state must see all samples in order: its runs cannot be continued in the middle.
-    resume = options.resume and not model_facts(model).stateful
-    expected = sum(tensor.bytes for tensor in manifest.model.outputs)
+    stateful = is_stateful(manifest, model)
     run: _DeviceRun | None = None
-    try:
-        with connect() as device:
-            counter = device.counter
-            key = JournalKey(manifest.build_id, samples.digest, f"{counter.kind}/{counter.hz}")
-            with Journal(journal_path(options.json_path), key, resume=resume) as journal:
-                _drop_foreign(journal.results, samples.count, expected)
-                if options.resume and not journal.results:
-                    say("device", None, "nothing to resume: starting with the first sample")
-                run = _DeviceRun(journal.results, counter, DeviceFacts(), None)
-                write(run)
-                written = time.monotonic()
-                for result in device.run(_jobs(samples, skip=set(run.results))):
-                    journal.add(result)
-                    done = len(run.results)
-                    say("device", done / samples.count, f"{done} of {samples.count} samples")
-                    if time.monotonic() - written > _WRITE_SECONDS:
-                        write(run)
-                        written = time.monotonic()
-                run = replace(run, facts=device.facts())
-    except BaseException as error:
-        # Caught out here, so that `connect` can add what an emulator said last. A mistake in
-        # edgepack itself is no EdgepackError: the journal and the last run.json stay for it.
-        mistake = isinstance(error, Exception) and not isinstance(error, EdgepackError)
-        if run is None or mistake:
-            raise
-        run = replace(run, stopped=error)
-    return run
+    interruptions: list[schema.Interruption] = []
+    resume, most, futile = options.resume and not stateful, 0, 0
+    while True:
+        opened = _Opened(manifest, samples, options, say, write, tuple(interruptions))
+        try:
+            with connect() as device:
+                opened.use(device, resume=resume)
+            return opened.run
+        except BaseException as error:
+            # Caught out here, so that `connect` can add what an emulator said last. A mistake in
+            # edgepack itself is no EdgepackError: the journal and the last run.json stay for it.
+            mistake = isinstance(error, Exception) and not isinstance(error, EdgepackError)
+            if mistake or (run is None and not opened.began):
+                raise
+            run = replace(opened.run if opened.began or run is None else run, stopped=error)
+            done = len(run.results)
+            futile = 0 if done > most else futile + 1
+            most = max(most, done)
+            back = opened.began and options.reconnect and isinstance(error, _PASSING)
+            if not back or futile >= _FUTILE_RETURNS or len(interruptions) >= _RETURNS:
+                return run
+            assert isinstance(error, _PASSING)
+            interruptions.append(
+                schema.Interruption(error=error.kind, message=error.message, samples_done=done)
+            )
+            restart = "; the model keeps state: all samples again" if stateful else ""
+            say("device", None, f"{error.message}: looking for the device{restart}")
+            resume = not stateful
+
+
+class _Opened:
+    """One opening of the device: `run` is what has been done by now."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        samples: Samples,
+        options: RunOptions,
+        say: Progress,
+        write: Callable[[_DeviceRun], None],
+        interruptions: tuple[schema.Interruption, ...],
+    ) -> None:
+        self._manifest, self._samples, self._options = manifest, samples, options
+        self._say, self._write, self._interruptions = say, write, interruptions
+        self._run: _DeviceRun | None = None
+
+    @property
+    def began(self) -> bool:
+        """Whether the device has answered."""
+        return self._run is not None
+
+    @property
+    def run(self) -> _DeviceRun:
+        """What the device did, with all that earlier openings did."""
+        assert self._run is not None
+        return self._run
+
+    def use(self, device: Device, *, resume: bool) -> None:
+        """Run what is missing; without `resume` everything."""
+        samples, say, path = self._samples, self._say, journal_path(self._options.json_path)
+        counter = device.counter
+        build_id = self._manifest.build_id
+        key = JournalKey(build_id, samples.digest, f"{counter.kind}/{counter.hz}")
+        with Journal(path, key, resume=resume) as journal:
+            _drop_foreign(journal.results, samples.count, self._output_bytes())
+            if self._options.resume and not journal.results and not self._interruptions:
+                say("device", None, "nothing to resume: starting with the first sample")
+            self._run = run = _DeviceRun(
+                journal.results, counter, DeviceFacts(), None, self._interruptions
+            )
+            self._write(run)
+            written = time.monotonic()
+            if len(run.results) == samples.count:
+                self._repeat_last(device, run.results)
+            for result in device.run(_jobs(samples, skip=set(run.results))):
+                journal.add(result)
+                done = len(run.results)
+                say("device", done / samples.count, f"{done} of {samples.count} samples")
+                if time.monotonic() - written > _WRITE_SECONDS:
+                    self._write(run)
+                    written = time.monotonic()
+            self._run = replace(run, facts=device.facts())
+
+    def _repeat_last(self, device: Device, results: dict[int, SampleResult]) -> None:
+        """All samples are there, but not the facts, which need a device that has run one."""
+        last = self._samples.count - 1
+        for again in device.run([Job(last, self._samples.payload(last))]):
+            if again.outputs != results[last].outputs:
+                raise DeviceError(
+                    f"sample {last} gave other output bytes than before the interruption",
+                    next_step="run the same command without --resume",
+                )
+
+    def _output_bytes(self) -> int:
+        return sum(tensor.bytes for tensor in self._manifest.model.outputs)
 
 
 def _drop_foreign(results: dict[int, SampleResult], count: int, expected: int) -> None:
@@ -212,6 +303,7 @@ def _evidence(
         ticks=[device.results[i].ticks for i in device.done],
         facts=device.facts,
         failure=failure,
+        interruptions=device.interruptions,
     )
 
 
@@ -233,9 +325,10 @@ def _compare(
             evidence = replace(evidence, oracle=oracle.name, parity=_parity(actual, expected, done))
     host: HostResult | None = None
     if options.host:
-        host = run_host(
-            model, inputs, threads=options.threads, progress=_counted(say, "host", len(done))
-        )
+        with options.alone():
+            host = run_host(
+                model, inputs, threads=options.threads, progress=_counted(say, "host", len(done))
+            )
         evidence = replace(evidence, host=host, host_cpu=host_cpu())
     if samples.labels is not None:
         accuracy = accuracy_record(

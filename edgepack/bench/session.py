@@ -7,6 +7,7 @@ been confirmed by CRC at both ends; a device that falls silent, restarts or fail
 from __future__ import annotations
 
 import statistics
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from edgepack.errors import DataError, DeviceError, WrongImageError
 from edgepack.link.base import ByteLink
 from edgepack.link.framed import FramedClient, LinkTiming
 from edgepack.link.messages import STATUS_NAMES, DeviceInfo, LayerRecord, MemoryPeaks, TicksKind
-from edgepack.link.serial_url import open_link
+from edgepack.link.serial_url import BAUD, open_link
 from edgepack.link.transfer import Outcome, Transfer, Wanted
 
 _ARENA_TOO_SMALL = 2  # EP_ERR_ARENA_SIZE of firmware/runtime/ep_runtime.h
@@ -120,6 +121,10 @@ class Session:
         if rate > self._client.link.baud:
             self.info = self._client.set_baud(rate)
         return self._client.link.baud
+
+    def set_timing(self, timing: LinkTiming) -> None:
+        """Change how long this side waits from now on."""
+        self._client.timing = timing
 
     def start(self) -> None:
         """Bring the model to its initial state and restart the memory peaks."""
@@ -232,18 +237,22 @@ def _not_initialised(name: str, status: int) -> DeviceError:
 def open_session(
     url: str,
     *,
-    baud: int = 115200,
+    baud: int = BAUD,
     timing: LinkTiming | None = None,
     stateful: bool = False,
     check: Callable[[Session], None] | None = None,
+    patience: float = 5.0,
+    stop: threading.Event | None = None,
 ) -> Iterator[Session]:
     """Open a port, greet the device, and release the port when the block is left.
 
     Args:
         url: as for `open_link`.
         check: called with the session before the block, such as a call of `Session.verify`.
+        patience: seconds during which a refused connection is tried again.
+        stop: once set, reading raises KeyboardInterrupt.
     """
-    link = open_link(url, baud=baud)
+    link = open_link(url, baud=baud, timeout=patience, stop=stop)
     try:
         session = Session(link, timing=timing, stateful=stateful)
         if check is not None:

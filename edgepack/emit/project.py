@@ -223,4 +223,5 @@ def _model_info(program: Program, name: str, c_name: str, digest: str) -> ModelI
         inputs=tuple(tensor_info(graph.tensors[i]) for i in graph.inputs),
         outputs=tuple(tensor_info(graph.tensors[i]) for i in graph.outputs),
         layers=layer_infos(program),
+        stateful=bool(program.state.slots),
     )

@@ -92,7 +92,14 @@ def _model_info(module: Module, origin: Origin, c_name: str) -> ModelInfo:
         inputs=tuple(tensor_info(module.main.tensors[i]) for i in module.main.inputs),
         outputs=tuple(tensor_info(module.main.tensors[i]) for i in module.main.outputs),
         layers=layers,
+        stateful=_is_stateful(module),
     )
+
+
+def _is_stateful(module: Module) -> bool:
+    kept = any(tensor.is_variable for graph in module.graphs for tensor in graph.tensors.values())
+    named = {node.op for graph in module.graphs for node in graph.nodes}
+    return kept or bool(named & {"VAR_HANDLE", "CALL_ONCE"})
 
 
 def _layers(graph: Graph) -> tuple[LayerInfo, ...]:

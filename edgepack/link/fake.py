@@ -46,6 +46,7 @@ class FakeModel:
             model's.
         ticks: that every layer takes.
         status: with which inferences fail; 0 for none.
+        reset: brings a model that keeps state to its initial state (INIT, and a restart).
     """
 
     input_bytes: tuple[int, ...]
@@ -56,6 +57,7 @@ class FakeModel:
     layers: int = 1
     ticks: int = 1000
     status: int = 0
+    reset: Callable[[], None] = lambda: None
 
 
 @dataclass
@@ -193,9 +195,12 @@ class FakeDevice:
         elif kind is Request.BAUD:
             self._nak(Nak.ARGUMENT, 0, sequence=sequence)
         else:
+            if kind is Request.INIT:
+                self._state.result, self._state.verified = None, b""
+                self.model.reset()
             self._say(Reply.ACK, sequence=sequence)
             if kind is Request.RESET:
-                self._restart()
+                self.restart()
 
     def _info(self) -> bytes:
         model = self.model
@@ -252,7 +257,7 @@ class FakeDevice:
     def _meets_mishap(self) -> bool:
         number, mishap = self.inferences, self.mishap
         if number == mishap.restart_before:
-            self._restart()
+            self.restart()
         elif number == mishap.silent_before:
             self._silent = True
         elif number == mishap.vanish_before:
@@ -310,10 +315,14 @@ class FakeDevice:
         else:
             self._reply_data(DATA_OUTPUT, state.outputs, offset, offset + length)
 
-    def _restart(self) -> None:
+    def restart(self) -> None:
+        """What a reset does: everything is forgotten, and the banner said again."""
         self._state = _State()
+        self._incoming.clear()
         self._ticks = 0
+        self._hung = self._silent = self._damaged = False
         self._outgoing += BANNER
+        self.model.reset()
 
     def _serve_text(self, line: str) -> None:
         known = {

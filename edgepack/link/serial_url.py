@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from typing import Any
 
@@ -19,7 +20,9 @@ else:
     # a terminal that vanished raises termios.error, which is no OSError
     _PORT_ERRORS = (OSError, termios.error)
 
+BAUD = 115200  # bits per second at start, where the board's record says nothing else
 _READ_LIMIT = 65536
+_STOP_SECONDS = 0.25  # how often a waiting reader looks whether it is to stop
 
 
 class SerialLink:
@@ -28,11 +31,13 @@ class SerialLink:
     Args:
         port: an open pyserial port whose time-outs this object may change.
         url: the port as the user typed it.
+        stop: once set, reading raises KeyboardInterrupt: how the main thread ends a run in another.
     """
 
-    def __init__(self, port: Any, url: str) -> None:
+    def __init__(self, port: Any, url: str, stop: threading.Event | None = None) -> None:
         self._port = port
         self._url = url
+        self._stop = stop
         self._is_socket = url.startswith("socket://")
 
     @property
@@ -51,6 +56,18 @@ class SerialLink:
         Raises:
             DeviceLostError: the port or the other end of the socket is gone.
         """
+        if self._stop is None:
+            return self._read(timeout)
+        deadline = time.monotonic() + timeout
+        while True:
+            if self._stop.is_set():
+                raise KeyboardInterrupt
+            left = deadline - time.monotonic()
+            data = self._read(min(left, _STOP_SECONDS))
+            if data or left <= _STOP_SECONDS:
+                return data
+
+    def _read(self, timeout: float) -> bytes:
         try:
             self._wait(max(timeout, 0.0))
             first: bytes = self._port.read(1)
@@ -126,7 +143,9 @@ class SerialLink:
         )
 
 
-def open_link(url: str, *, baud: int = 115200, timeout: float = 5.0) -> SerialLink:
+def open_link(
+    url: str, *, baud: int = BAUD, timeout: float = 5.0, stop: threading.Event | None = None
+) -> SerialLink:
     """Open a port.
 
     Args:
@@ -134,6 +153,7 @@ def open_link(url: str, *, baud: int = 115200, timeout: float = 5.0) -> SerialLi
         baud: bits per second; without meaning for sockets.
         timeout: seconds during which a refused connection is tried again (an emulator that is
             starting).
+        stop: as for `SerialLink`.
 
     Raises:
         PortError: it does not exist, is held by another program, or refuses the connection.
@@ -145,7 +165,7 @@ def open_link(url: str, *, baud: int = 115200, timeout: float = 5.0) -> SerialLi
             if "://" not in url and os.name == "posix":
                 port.exclusive = True  # two programs on one port would tear frames apart
             port.open()
-            return SerialLink(port, url)
+            return SerialLink(port, url, stop)
         except (ValueError, *_PORT_ERRORS) as error:
             refused = "refused" in str(error).lower()
             if refused and time.monotonic() < deadline:

@@ -6,7 +6,7 @@ import time
 import zlib
 from dataclasses import dataclass, field
 
-from edgepack.errors import DeviceError, DeviceSilentError, ProtocolError
+from edgepack.errors import DeviceError, DeviceLostError, DeviceSilentError, ProtocolError
 from edgepack.link.framed import FramedClient
 from edgepack.link.frames import (
     DATA_CHUNK,
@@ -132,7 +132,8 @@ class Transfer:
 
         Raises:
             DeviceSilentError: the line swallows every attempt, or the inference hangs.
-            DeviceLostError: the device restarted or the port is gone.
+            DeviceLostError: the device restarted or the port is gone; or part of the result is, and
+                a stateful model cannot compute it again.
             DeviceError: the model failed.
         """
         wanted = wanted or Wanted()
@@ -142,7 +143,7 @@ class Transfer:
                 return self._once(data, wanted, dumped)
             except _AgainError as again:
                 if self._stateful:
-                    raise DeviceError(
+                    raise DeviceLostError(
                         f"the line to {self._client.link.name} lost part of an inference, and a "
                         "model that keeps state cannot make it twice",
                         next_step="run the same command again from the first sample",

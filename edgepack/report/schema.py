@@ -206,6 +206,14 @@ class Failure(_Record):
     exit_code: int
 
 
+class Interruption(_Record):
+    """The device was lost and found again: why, and how many samples were done by then."""
+
+    error: str
+    message: str
+    samples_done: Count
+
+
 class RunReport(_Record):
     """run.json."""
 
@@ -225,6 +233,7 @@ class RunReport(_Record):
     parity: ParityRecord | None
     accuracy: Accuracy | None
     failure: Failure | None = None
+    interruptions: tuple[Interruption, ...] = ()
 
     @model_validator(mode="after")
     def _honest(self) -> RunReport:

@@ -18,7 +18,7 @@ from edgepack.errors import (
     WrongImageError,
 )
 from edgepack.link.fake import FakeDevice, FakeModel, Mishap
-from edgepack.link.faulty import FaultRates, FaultyLink
+from edgepack.link.faulty import FaultRates, FaultyLink, LineFaults
 from edgepack.link.framed import LinkTiming
 
 # Short waits: the fake answers at once or never.
@@ -208,7 +208,7 @@ def test_a_line_that_swallows_everything_ends_in_an_error() -> None:
     device = FakeDevice(MODEL)
     line = FaultyLink(device, FaultRates(), FaultRates(), 0)
     session = Session(line, timing=TIMING)
-    line._to_device = FaultRates(drop=1.0)
+    line.to_device = LineFaults(FaultRates(drop=1.0), 0)
     with pytest.raises(DeviceSilentError):
         session.infer(sample(0))
     with pytest.raises(DeviceSilentError):
