@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 from edgepack.errors import FlashError
-from edgepack.flash.base import Capabilities, FlashOutcome, FlashRequest
+from edgepack.flash.base import Capabilities, FlashOutcome, FlashRequest, Options
 
 _CAPABILITIES = Capabilities(formats=("elf",), verifies=False, resets=True, needs_hardware=False)
 
@@ -18,6 +18,7 @@ class HostFlash:
     name: str = "host"
     capabilities: Capabilities = _CAPABILITIES
     install: str = "sudo apt-get install gcc"
+    options: type[Options] = Options
 
     def missing(self, request: FlashRequest) -> str | None:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgepack import runner
-from edgepack.flash.base import Capabilities, FlashOutcome, FlashRequest
+from edgepack.flash.base import Capabilities, FlashOutcome, FlashRequest, Options
 from edgepack.flash.emulator import install_command, qemu_command, qemu_program
 from edgepack.toolchain import check_fit, check_image, read_image
 
@@ -19,6 +19,7 @@ class QemuFlash:
     name: str = "qemu"
     capabilities: Capabilities = _CAPABILITIES
     install: str = "sudo apt-get install qemu-system-arm qemu-system-misc"
+    options: type[Options] = Options
 
     def missing(self, request: FlashRequest) -> str | None:
         emulator = request.target.board.emulator
