@@ -1,6 +1,5 @@
 /*
- * What every Cortex-M port shares: core registers, interrupts, the receive ring and counter
- * arithmetic.
+ * What every Cortex-M port shares: core registers, interrupts and counter arithmetic.
  *
  * Register addresses: ARMv6-M, ARMv7-M and ARMv8-M Architecture Reference Manuals (ARM DDI 0419,
  * 0403, 0553), chapter "System address map" (SCS at 0xE000E000, DWT at 0xE0001000).
@@ -11,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "ep_rx_ring.h"
 
 #define EP_REG(address) (*(volatile uint32_t *)(uintptr_t)(address))
 
@@ -27,9 +28,12 @@
 #define EP_SCB_DEMCR EP_REG(0xE000EDFCu)
 #define EP_DWT_CTRL EP_REG(0xE0001000u)
 #define EP_DWT_CYCCNT EP_REG(0xE0001004u)
+#define EP_DWT_LAR EP_REG(0xE0001FB0u)
 
 /* The board's UART handler, in the vector table at EP_UART_IRQ. */
 void ep_port_uart_irq(void);
+/* SysTick went round; a port that lets it interrupt defines this. */
+void ep_port_systick_irq(void);
 /* Sends one byte polled, from a fault handler as well; must not wait for ever. */
 void ep_port_fault_putc(char c);
 
@@ -62,54 +66,7 @@ static inline void ep_nvic_disable(uint32_t irq) {
     __asm__ volatile("dsb\n\tisb" ::: "memory");
 }
 
-/* ---- receive ring: one producer (the interrupt), one consumer (the main loop) ---- */
-
-#ifndef EP_PORT_RX_BYTES
-#error "EP_PORT_RX_BYTES comes from [uart] rx_buffer of targets/soc/<soc>.toml"
-#endif
-#if (EP_PORT_RX_BYTES & (EP_PORT_RX_BYTES - 1)) != 0
-#error "EP_PORT_RX_BYTES must be a power of two"
-#endif
-
-typedef struct {
-    volatile uint32_t head; /* bytes ever put in; wraps */
-    volatile uint32_t tail; /* bytes ever taken out; wraps */
-    volatile uint32_t lost;
-    uint8_t bytes[EP_PORT_RX_BYTES];
-} ep_rx_ring;
-
-static inline bool ep_rx_empty(const ep_rx_ring *ring) {
-    return ring->head == ring->tail;
-}
-
-static inline bool ep_rx_full(const ep_rx_ring *ring) {
-    return ring->head - ring->tail >= (uint32_t)EP_PORT_RX_BYTES;
-}
-
-static inline void ep_rx_put(ep_rx_ring *ring, uint8_t byte) {
-    const uint32_t head = ring->head;
-
-    if (ep_rx_full(ring)) {
-        ring->lost = ring->lost + 1u;
-        return;
-    }
-    ring->bytes[head % (uint32_t)EP_PORT_RX_BYTES] = byte;
-    __asm__ volatile("" ::: "memory");
-    ring->head = head + 1u;
-}
-
-static inline int ep_rx_get(ep_rx_ring *ring) {
-    const uint32_t tail = ring->tail;
-    uint8_t byte;
-
-    if (ring->head == tail) {
-        return -1;
-    }
-    byte = ring->bytes[tail % (uint32_t)EP_PORT_RX_BYTES];
-    __asm__ volatile("" ::: "memory");
-    ring->tail = tail + 1u;
-    return byte;
-}
+/* ---- waiting for a byte ---- */
 
 /* Sleeps while the ring is empty. With interrupts masked, WFI still wakes for a pending one, so a
  * byte that arrives between the test and the WFI is not missed (ARMv7-M ARM, B1.5 "Power
@@ -134,7 +91,9 @@ static inline uint64_t ep_extend(uint64_t approx, uint32_t fine, unsigned bits) 
     return approx + (uint64_t)(int64_t)nearest;
 }
 
-/* Starts the cycle counter; false where it does not exist or, as in QEMU, does not move. */
+/* Starts the cycle counter; false where it does not exist or, as in QEMU, does not move. A
+ * Cortex-M7 keeps it locked until the key is written (ARM DDI 0403E C1.11.1, "CoreSight lock"); the
+ * others ignore the write. */
 static inline bool ep_dwt_start(void) {
 #if EP_CORTEXM_BASELINE
     return false;
@@ -142,6 +101,9 @@ static inline bool ep_dwt_start(void) {
     uint32_t before;
 
     EP_SCB_DEMCR |= 1u << 24; /* TRCENA */
+#if defined(__ARM_ARCH_7EM__)
+    EP_DWT_LAR = 0xC5ACCE55u;
+#endif
     EP_DWT_CYCCNT = 0u;
     EP_DWT_CTRL |= 1u; /* CYCCNTENA */
     before = EP_DWT_CYCCNT;

@@ -16,15 +16,12 @@
 #ifndef EP_SYSTICK_EXACT_H
 #define EP_SYSTICK_EXACT_H
 
-#include "ep_cortexm.h"
+#include "ep_systick.h"
 
 #if !defined(EP_TICK_N) || !defined(EP_TICK_D)
 #error "EP_TICK_N and EP_TICK_D come from [counter] of targets/soc/<soc>.toml"
 #endif
 
-#define EP_SYSTICK_CTRL EP_REG(0xE000E010u)
-#define EP_SYSTICK_LOAD EP_REG(0xE000E014u)
-#define EP_SYSTICK_VAL EP_REG(0xE000E018u)
 #define EP_SYSTICK_BITS 24u
 
 #define EP_TICK_SPACING 7u /* instructions between two readings, as written in the loop below */
@@ -33,12 +30,6 @@ typedef struct {
     uint32_t ticks; /* up-counting, 24 bits */
     uint32_t phase; /* units of 1 / EP_TICK_D ns since that tick began */
 } ep_systick_time;
-
-static inline void ep_systick_start(void) {
-    EP_SYSTICK_LOAD = 0x00FFFFFFu;
-    EP_SYSTICK_VAL = 0u;
-    EP_SYSTICK_CTRL = 5u; /* processor clock, no interrupt, enabled */
-}
 
 static inline ep_systick_time ep_systick_now(void) {
     volatile uint32_t *const val = &EP_SYSTICK_VAL;
@@ -70,20 +61,6 @@ static inline ep_systick_time ep_systick_now(void) {
     now.ticks = (0x00FFFFFFu - first) & 0x00FFFFFFu;
     now.phase = sum - bias;
     return now;
-}
-
-/* Whether an emulator runs us: 4,000 instructions that took under 500 cycles of the processor clock
- * are more than any Cortex-M can issue. Needs the counter running. */
-static inline bool ep_systick_is_emulated(void) {
-    const uint32_t before = EP_SYSTICK_VAL;
-    uint32_t turns = 1000u;
-
-    __asm__ volatile(".syntax unified\n"
-                     "1:\n\tnop\n\tnop\n\tsubs %0, %0, #1\n\tbne 1b"
-                     : "+l"(turns)
-                     :
-                     : "cc", "memory");
-    return ((before - EP_SYSTICK_VAL) & 0x00FFFFFFu) < 500u;
 }
 
 /* Instructions since the counter started; `approx_ticks` is within 2^23 ticks of the truth. */

@@ -19,6 +19,9 @@ void ep_fault_handler(void);
 __attribute__((noreturn, used)) void ep_start(void);
 __attribute__((noreturn, used)) void ep_fault_report(const uint32_t *frame);
 
+/* A fault, unless the port counts the rounds of SysTick. */
+void ep_port_systick_irq(void) __attribute__((weak, alias("ep_fault_handler")));
+
 typedef void (*ep_vector)(void);
 
 /* A board may have another UART than the emulator of it. */
@@ -34,8 +37,8 @@ typedef struct {
     ep_vector irqs[EP_IRQ_SLOTS];
 } ep_vector_table;
 
-/* Only a UART's interrupt is ever enabled; exceptions 1 to 15 are numbered as in the architecture
- * manuals. */
+/* Only a UART's and SysTick's interrupts are ever enabled; exceptions 1 to 15 are numbered as in the
+ * architecture manuals. */
 __attribute__((section(".ep_vectors"), used)) const ep_vector_table ep_vectors = {
     ep_ld_stack_high,
     {
@@ -49,7 +52,7 @@ __attribute__((section(".ep_vectors"), used)) const ep_vector_table ep_vectors =
         NULL, NULL, NULL, ep_fault_handler, /* 11 SVCall */
         ep_fault_handler,                   /* 12 DebugMonitor */
         NULL, ep_fault_handler,             /* 14 PendSV */
-        ep_fault_handler,                   /* 15 SysTick */
+        ep_port_systick_irq,                /* 15 SysTick */
     },
     {
         [EP_UART_IRQ] = ep_port_uart_irq,

@@ -1,0 +1,62 @@
+/*
+ * What the parts of the STM32 port ask of each other. A record names port.c, one clock_*.c, one
+ * pins*.c and one source of ticks:
+ *
+ *     clock_f1.c  STM32F100             clock_f2.c  F2, F4 and F7, which share RCC, PWR and FLASH
+ *     clock_l4.c  STM32L4+              clock_h7.c  STM32H74x and H75x
+ *     pins.c      GPIO of all but F1    pins_f1.c   GPIO of the F1
+ *     ticks_tim.c DWT extended by TIM5; TIM2 in QEMU
+ *     ../cortexm/ticks_systick.c where TIM2 and TIM5 have no 32 bits
+ *
+ * Every register address that differs between chips is a define of the chip's record.
+ */
+#ifndef EP_STM32_H
+#define EP_STM32_H
+
+#include "ep_cortexm.h"
+
+/* A board may have another UART on its connector than QEMU's model of it. */
+#ifndef EP_HW_UART_BASE
+#define EP_HW_UART_BASE EP_UART_BASE
+#define EP_HW_UART_IRQ EP_UART_IRQ
+#endif
+
+/* In Hz. `full` says whether the core runs as fast as the record says. */
+typedef struct {
+    uint32_t core_hz;
+    uint32_t uart_hz;
+    uint32_t timer_hz; /* of TIM2 and TIM5 */
+    bool full;
+} ep_stm32_clocks;
+
+/* Whether the oscillator that every real chip starts from is missing. */
+bool ep_stm32_is_emulated(void);
+/* Voltage, flash and caches, PLL; what it reached. Bounded: with a dead crystal it takes the
+ * internal oscillator, without a PLL lock it stays at the reset clock. */
+ep_stm32_clocks ep_stm32_start_clock(void);
+/* The clocks out of reset. */
+ep_stm32_clocks ep_stm32_reset_clocks(void);
+/* Connects the UART's two pins to it. */
+void ep_stm32_connect_pins(void);
+
+/* More turns than a slow crystal's 2 ms at any reset clock (DS8626, "HSE oscillator
+ * characteristics"). */
+#define EP_STM32_WAIT_TURNS 60000u
+
+static inline bool ep_stm32_wait(volatile uint32_t *reg, uint32_t mask, uint32_t value) {
+    uint32_t turns;
+
+    for (turns = 0u; turns < EP_STM32_WAIT_TURNS; turns++) {
+        if ((*reg & mask) == value) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Replaces the bits of `mask`. */
+static inline void ep_stm32_set(volatile uint32_t *reg, uint32_t mask, uint32_t value) {
+    *reg = (*reg & ~mask) | value;
+}
+
+#endif
