@@ -76,6 +76,14 @@ def build(
     name: Annotated[
         str | None, typer.Option(help="The model's name; by default the file's.")
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="What MLPerf Tiny calls the model: kws01, ic01, vww01, ad01, sww01, or none; by "
+            "default recognised by its shapes (docs/mlperf-runner.md).",
+            show_default=False,
+        ),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print the kernel and memory of each layer, and why.")
     ] = False,
@@ -109,6 +117,7 @@ def build(
         protocol.value,
         tflm=tflm,
         tflm_arena=tflm_arena,
+        task=task,
     )
     with out().progress() as progress:
         manifest = build_project(request, directory, compile_it=not no_compile, progress=progress)
@@ -157,4 +166,6 @@ def _show(directory: Path, manifest: Manifest) -> None:
             )
         return
     o.line(f"image: {directory / manifest.image}   (build id {manifest.build_id})")
+    for kind, name in manifest.files.items():
+        o.line(f"{kind:>5}: {directory / name}")
     o.note(f"next:  edgepack bench {directory}")

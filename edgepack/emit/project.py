@@ -18,6 +18,7 @@ from edgepack.emit.explain import explain, layer_infos, tensor_info
 from edgepack.emit.program import Program, build_program, const_bytes, parameters
 from edgepack.emit.sources import Sources, write_text
 from edgepack.emit.templates import render
+from edgepack.emit.text_view import task_of, text_view_source
 from edgepack.emit.tflm_array import emit_tflm_array
 from edgepack.emit.tflm_files import THIRD_PARTY, TflmBuild
 from edgepack.emit.tflm_project import emit_tflm_sources
@@ -42,6 +43,7 @@ class ProjectSpec:
         board: it brings no C++ library of its own, unlike the host.
         tflm: for runtime tflm the build to link, or None to write the sources alone.
         tflm_arena: bytes of TFLM's arena, or None for an estimate.
+        task: MLPerf Tiny's id of the model, `none`, or None to recognise it by its shapes.
     """
 
     target: str
@@ -52,6 +54,7 @@ class ProjectSpec:
     board: bool = True
     tflm: TflmBuild | None = None
     tflm_arena: int | None = None
+    task: str | None = None
 
 
 def emit_project(model_path: Path, directory: Path, spec: ProjectSpec, name: str) -> Manifest:
@@ -71,10 +74,12 @@ def emit_project(model_path: Path, directory: Path, spec: ProjectSpec, name: str
     options += f", protocol {spec.protocol}"
     origin = Origin(name, digest, options)
     (directory / "model.tflite").write_bytes(data)
-    made = _model_sources(directory, module, data, origin, spec)
+    task = task_of(module.main, spec.task, identifier(name))
+    made = _model_sources(directory, module, data, origin, spec, task)
     folders = ["runtime", "bench", *(f"port/{d}" for d in spec.port_dirs), *made.folders]
     firmware = copy_firmware(directory, made.roots, folders)
-    written = [*made.written, *firmware]
+    text_view = text_view_source(module.main, task)
+    written = [*made.written, write_text(directory, "bench_text.c", text_view), *firmware]
     own = {Path(w).parent.as_posix() for w in written if w.endswith(".h") and not _foreign(w)}
     build_id = _build_id(directory, written, options)
     write_text(directory, "build_id.c", render("build_id.c.j2", build_id=build_id))
@@ -96,24 +101,27 @@ def emit_project(model_path: Path, directory: Path, spec: ProjectSpec, name: str
 
 
 def _model_sources(
-    directory: Path, module: Module, data: bytes, origin: Origin, spec: ProjectSpec
+    directory: Path, module: Module, data: bytes, origin: Origin, spec: ProjectSpec, task: str
 ) -> Sources:
     c_name = identifier(origin.model_name)
     if spec.runtime == "c":
-        return _c_sources(directory, module, data, origin, spec.isa)
+        return _c_sources(directory, module, data, origin, spec.isa, task)
     return emit_tflm_sources(
         directory,
         module,
         data,
         origin,
         c_name,
+        task,
         build=spec.tflm,
         arena_bytes=spec.tflm_arena,
         board=spec.board,
     )
 
 
-def _c_sources(directory: Path, module: Module, data: bytes, origin: Origin, isa: Isa) -> Sources:
+def _c_sources(
+    directory: Path, module: Module, data: bytes, origin: Origin, isa: Isa, task: str
+) -> Sources:
     """Write the standalone C of the model, the TFLM array beside it, and the plan."""
     program = build_program(module, isa)
     c_name = identifier(origin.model_name)
@@ -127,9 +135,7 @@ def _c_sources(directory: Path, module: Module, data: bytes, origin: Origin, isa
             write_text(directory, f"model/{array.header_name}", array.header),
             write_text(directory, f"model/{text.header_name}", text.header),
             write_text(directory, f"model/{text.source_name}", text.source),
-            write_text(
-                directory, "bench_model.c", _bench_model(program, f"ep_{c_name}", c_name, origin)
-            ),
+            write_text(directory, "bench_model.c", _bench_model(program, c_name, task, origin)),
         ),
         model=_model_info(program, origin.model_name, c_name, origin.sha256),
         arena_bytes=program.arena_bytes,
@@ -137,7 +143,8 @@ def _c_sources(directory: Path, module: Module, data: bytes, origin: Origin, isa
     )
 
 
-def _bench_model(program: Program, prefix: str, c_name: str, origin: Origin) -> str:
+def _bench_model(program: Program, c_name: str, task: str, origin: Origin) -> str:
+    prefix = f"ep_{c_name}"
     return render(
         "c_runtime/bench_model.c.j2",
         version=__version__,
@@ -145,6 +152,7 @@ def _bench_model(program: Program, prefix: str, c_name: str, origin: Origin) -> 
         prefix=prefix,
         macro=prefix.upper(),
         c_name=c_name,
+        task=task,
         io=_io_bytes(program),
         layer_count=len(program.main.lowered),
     )

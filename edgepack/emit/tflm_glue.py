@@ -18,6 +18,7 @@ def emit_tflm_glue(
     inputs: Sequence[int],
     outputs: Sequence[int],
     arena_bytes: int,
+    task: str,
 ) -> str:
     """Generate bench_model.cc.
 
@@ -25,6 +26,7 @@ def emit_tflm_glue(
         ops: the builtin op of every operator of the file.
         inputs, outputs: bytes of each input and output tensor.
         arena_bytes: of the arena, which TFLM divides itself.
+        task: what the text protocol calls the model.
 
     Raises:
         UnsupportedError: an op that TFLM has no kernel for.
@@ -35,6 +37,7 @@ def emit_tflm_glue(
         model=comment(origin.model_name),
         sha256=origin.sha256,
         c_name=c_name,
+        task=task,
         methods=[resolver_method(op) for op in sorted(set(ops))],
         variables=ops.count("VAR_HANDLE"),
         inputs=list(inputs),

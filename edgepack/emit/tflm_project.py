@@ -29,6 +29,7 @@ def emit_tflm_sources(
     data: bytes,
     origin: Origin,
     c_name: str,
+    task: str,
     *,
     build: TflmBuild | None,
     arena_bytes: int | None,
@@ -40,6 +41,7 @@ def emit_tflm_sources(
         directory: the project.
         module: the model as loaded; TFLM runs the file as it is, so no pass has changed it.
         data: the bytes of the .tflite file.
+        task: what the text protocol calls the model.
         build: the user's TFLM, or None to write what edgepack generates alone.
         arena_bytes: of TFLM's arena, or None for an estimate.
         board: False for the host target, which has a C++ library of its own.
@@ -56,6 +58,7 @@ def emit_tflm_sources(
         [graph.tensors[i].nbytes for i in graph.inputs],
         [graph.tensors[i].nbytes for i in graph.outputs],
         arena,
+        task,
     )
     array = emit_tflm_array(data, c_name, origin)
     written = [

@@ -42,6 +42,7 @@ class BuildRequest:
     name: what firmware and reports call the model, by default its stem.
     tflm: for runtime tflm, the user's TensorFlow Lite Micro; None: where EDGEPACK_TFLM says.
     tflm_arena: bytes of TFLM's arena; None: an estimate.
+    task: MLPerf Tiny's id of the model, or `none`; None: recognised by its shapes.
     """
 
     model: Path
@@ -52,6 +53,7 @@ class BuildRequest:
     protocol: Literal["full", "framed"] = "full"
     tflm: Path | None = None
     tflm_arena: int | None = None
+    task: str | None = None
 
     @property
     def model_name(self) -> str:
@@ -160,6 +162,7 @@ def _fill(
         board=target.layout is not None,
         tflm=request.find_tflm(target),
         tflm_arena=request.tflm_arena,
+        task=request.task,
     )
     manifest = emit_project(request.model, directory, spec, request.model_name)
     if not compile_it or (spec.runtime == "tflm" and spec.tflm is None):
@@ -195,6 +198,7 @@ def _inputs(request: BuildRequest, target: Target) -> dict[str, Any]:
         "protocol": request.protocol,
         "tflm": None if tflm is None else tflm.digest(),
         "tflm_arena": request.tflm_arena,
+        "task": request.task,
         "board": target.board.model_dump(mode="json"),
         "soc": target.soc.model_dump(mode="json"),
         "compiler": find_compiler(target).version,
@@ -210,7 +214,8 @@ def _is_copy(artefact: Path, out: Path) -> bool:
     if (out / MANIFEST_NAME).read_bytes() != (artefact / MANIFEST_NAME).read_bytes():
         return False
     manifest = read_manifest(out)
-    names = ["model.tflite", *manifest.sources, *([manifest.image] if manifest.image else [])]
+    images = [*([manifest.image] if manifest.image else []), *manifest.files.values()]
+    names = ["model.tflite", *manifest.sources, *images]
     return all(
         (out / name).is_file() and file_digest(out / name) == file_digest(artefact / name)
         for name in names

@@ -18,7 +18,7 @@ static void ep_take_text(uint8_t *length, uint8_t byte) {
         *length = 0u;
         if (!ep_link_greeted()) {
             ep_text_run(ep_line);
-        } else if (ep_text_is_greeting(ep_line)) {
+        } else if (ep_text_takes_over(ep_line)) {
             ep_link_forget();
             ep_port_write("\r\n", 2u); /* a reply that nobody read is not part of this one's line */
             ep_text_run(ep_line);

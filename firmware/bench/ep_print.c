@@ -8,11 +8,6 @@
 #include "ep_run.h"
 #include "ep_string.h"
 
-#if defined(__GNUC__) || defined(__clang__)
-__attribute__((weak))
-#endif
-const ep_bench_text ep_bench_text_instance = {NULL, NULL, EP_TEXT_INPUT_RAW};
-
 void ep_say(const char *text) {
     ep_port_write(text, ep_length(text));
 }
@@ -131,6 +126,11 @@ void ep_say_results(void) {
         return;
     }
     ep_say("m-results-[");
+    if (ep_bench_text_instance.score != NULL) {
+        ep_say_scaled(1, ep_bench_text_instance.score->score());
+        ep_say("]\r\n");
+        return;
+    }
     for (index = 0u; index < model->output_count; index++) {
         const ep_bench_tensor *tensor =
             ep_bench_text_instance.outputs != NULL ? &ep_bench_text_instance.outputs[index] : &raw;

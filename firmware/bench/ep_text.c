@@ -24,7 +24,7 @@ void ep_text_banner(void) {
     ep_port_write(EP_TEXT_BANNER, sizeof EP_TEXT_BANNER - 1u);
 }
 
-bool ep_text_is_greeting(const char *line) {
+bool ep_text_takes_over(const char *line) {
     (void)line;
     return false;
 }
@@ -43,6 +43,7 @@ void ep_text_run(char *line) {
 
 static const ep_bench_model *const ep_model = &ep_bench_model_instance;
 static const char ep_end[] = "]\r\n";
+static uint32_t ep_sample_bytes; /* of ep_bench_text_instance.score's sample that are here */
 
 static void ep_timestamp(void) {
     uint32_t rest;
@@ -90,16 +91,28 @@ static int ep_hex(char digit) {
     return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
 }
 
+/* Bytes of one sample as db% carries it. */
+static uint32_t ep_db_total(void) {
+    const ep_bench_score *score = ep_bench_text_instance.score;
+    return score != NULL ? (uint32_t)(score->count * sizeof(float)) : ep_input_total();
+}
+
+/* Bytes of the sample that are here. */
+static uint32_t *ep_db_count(void) {
+    return ep_bench_text_instance.score != NULL ? &ep_sample_bytes : &ep_run.verified;
+}
+
 static void ep_db_load(const char *word) {
     int32_t bytes = word != NULL ? ep_number(word) : -1;
-    if (bytes < 0 || (uint32_t)bytes != ep_input_total()) {
+    if (bytes < 0 || (uint32_t)bytes != ep_db_total()) {
         ep_say("e-[This model takes ");
-        ep_say_decimal(ep_input_total(), 1u);
+        ep_say_decimal(ep_db_total(), 1u);
         ep_say(" bytes]\r\n");
         return;
     }
     ep_input_seek(0u);
     ep_run.verified = 0u;
+    ep_sample_bytes = 0u;
     ep_say("m-[Expecting ");
     ep_say_decimal((uint32_t)bytes, 1u);
     ep_say(" bytes]\r\n");
@@ -109,22 +122,39 @@ static uint8_t ep_flip(void) {
     return ep_bench_text_instance.input == EP_TEXT_INPUT_U8 ? 0x80u : 0u;
 }
 
+static void ep_db_put(uint32_t at, uint8_t byte) {
+    if (ep_bench_text_instance.score != NULL) {
+        ((uint8_t *)ep_bench_text_instance.score->sample)[at] = byte;
+    } else {
+        ep_input_put(byte ^ ep_flip());
+    }
+}
+
+static uint8_t ep_db_get(uint32_t at) {
+    if (ep_bench_text_instance.score != NULL) {
+        return ((const uint8_t *)ep_bench_text_instance.score->sample)[at];
+    }
+    return ep_input_get(at) ^ ep_flip();
+}
+
 static void ep_db_data(const char *digits) {
+    uint32_t total = ep_db_total();
+    uint32_t *count = ep_db_count();
     if ((ep_length(digits) & 1u) != 0u) {
         ep_say("e-[Odd number of hex digits]\r\n");
         return;
     }
     ep_input_seek(ep_run.verified);
-    for (; *digits != '\0' && ep_run.verified < ep_input_total(); digits += 2) {
+    for (; *digits != '\0' && *count < total; digits += 2) {
         int high = ep_hex(digits[0]);
         int low = ep_hex(digits[1]);
         if (high < 0 || low < 0) {
             ep_say("e-[Invalid hex digit]\r\n");
             return;
         }
-        ep_input_put((uint8_t)(((uint32_t)high << 4) | (uint32_t)low) ^ ep_flip());
-        ep_run.verified++;
-        if (ep_run.verified == ep_input_total()) {
+        ep_db_put(*count, (uint8_t)(((uint32_t)high << 4) | (uint32_t)low));
+        ++*count;
+        if (*count == total) {
             ep_say("m-load-done\r\n");
         }
     }
@@ -135,17 +165,18 @@ static void ep_db_print(char *rest) {
     const char *count = ep_word(&rest);
     const char *offset = ep_word(&rest);
     uint32_t i = offset != NULL ? (uint32_t)ep_number(offset) : 0u;
-    uint32_t left = count != NULL ? (uint32_t)ep_number(count) : ep_run.verified;
+    uint32_t here = *ep_db_count();
+    uint32_t left = count != NULL ? (uint32_t)ep_number(count) : here;
     uint32_t column = 0u;
-    for (; i < ep_run.verified && left > 0u; i++, left--) {
-        uint8_t byte = ep_input_get(i) ^ ep_flip();
+    for (; i < here && left > 0u; i++, left--) {
+        uint8_t byte = ep_db_get(i);
         char pair[2];
         pair[0] = hex[byte >> 4];
         pair[1] = hex[byte & 15u];
         ep_say(column == 0u ? "m-buffer-" : "-");
         ep_port_write(pair, sizeof pair);
         column++;
-        if (column == EP_PRINT_COLUMNS || left == 1u || i + 1u == ep_run.verified) {
+        if (column == EP_PRINT_COLUMNS || left == 1u || i + 1u == here) {
             ep_say("\r\n");
             column = 0u;
         }
@@ -197,6 +228,10 @@ static void ep_infer(char *rest) {
     if (count <= 0 || warm < 0) {
         ep_say("e-[Inference iterations must be >0, warmup >=0]\r\n");
         return;
+    }
+    if (ep_bench_text_instance.score != NULL && ep_sample_bytes == ep_db_total()) {
+        ep_bench_text_instance.score->load(); /* this one is not used up */
+        ep_run.verified = ep_input_total();
     }
     if (ep_run.verified != ep_input_total()) {
         ep_say("e-[No input: an inference uses it up, load it again]\r\n");
@@ -293,8 +328,12 @@ static const ep_command *ep_find(const char *word, size_t count) {
     return NULL;
 }
 
-bool ep_text_is_greeting(const char *line) {
-    return ep_find(line, EP_GREETINGS) != NULL;
+bool ep_text_takes_over(const char *line) {
+    if (ep_find(line, EP_GREETINGS) == NULL) {
+        return false;
+    }
+    ep_run.result = false; /* of another host's input */
+    return true;
 }
 
 void ep_text_run(char *line) {

@@ -8,8 +8,9 @@
 
 /* What the device says when it is up. */
 void ep_text_banner(void);
-/* Whether the line is a command by which a text host introduces itself. */
-bool ep_text_is_greeting(const char *line);
+/* Whether the line is a command by which a text host introduces itself: it takes the device over
+ * from a framed session, whose result is forgotten. */
+bool ep_text_takes_over(const char *line);
 /* Runs one command; `line` ends in a NUL and is changed while it is parsed. */
 void ep_text_run(char *line);
 

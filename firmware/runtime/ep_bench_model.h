@@ -10,7 +10,7 @@ extern "C" {
 
 typedef struct {
     const char *name; /* the model's c_name */
-    const char *task; /* MLPerf Tiny model id for name%: "kws01", or the c_name */
+    const char *task; /* MLPerf Tiny's id for profile%: "kws01", or the c_name */
     uint8_t *arena;   /* EP_ARENA_ALIGN aligned */
     size_t arena_bytes;
     uint32_t input_count;
@@ -41,18 +41,27 @@ typedef struct {
     int32_t zero_point;
 } ep_bench_tensor;
 
-/* What db% carries. */
+/* What db% carries for the input tensors. */
 typedef enum {
-    EP_TEXT_INPUT_RAW = 0, /* the input tensors' own bytes */
+    EP_TEXT_INPUT_RAW = 0, /* their own bytes */
     EP_TEXT_INPUT_U8 = 1   /* unsigned bytes for an int8 input: each has 128 taken off (images) */
 } ep_text_input;
 
-/* How the text protocol presents the model. The bench firmware has a weak definition (no tensor
- * information: raw int8 values); generated code may define its own. */
+/* A model whose samples are floats, and whose result is one number: how far the output is from the
+ * sample. They are kept outside the arena, where the inference does not reach them. */
 typedef struct {
-    const ep_bench_tensor *inputs;  /* input_count entries, or NULL */
-    const ep_bench_tensor *outputs; /* output_count entries, or NULL */
+    float *sample; /* what db% carries instead, little-endian */
+    uint32_t count;
+    void (*load)(void);   /* the sample into the input tensor */
+    float (*score)(void); /* of the output against the sample */
+} ep_bench_score;
+
+/* How the text protocol presents the model; generated code defines the instance. */
+typedef struct {
+    const ep_bench_tensor *inputs;  /* input_count entries, or NULL: raw int8 values */
+    const ep_bench_tensor *outputs; /* output_count entries, or NULL: raw int8 values */
     ep_text_input input;
+    const ep_bench_score *score; /* NULL: results% prints the outputs */
 } ep_bench_text;
 
 extern const ep_bench_text ep_bench_text_instance;

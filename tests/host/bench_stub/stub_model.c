@@ -92,6 +92,8 @@ void __wrap_ep_port_set_baud(uint32_t baud) {
 
 const char ep_build_id[17] = "0123456789abcdef";
 
+const ep_bench_text ep_bench_text_instance = {NULL, NULL, EP_TEXT_INPUT_RAW, NULL};
+
 const ep_bench_model ep_bench_model_instance = {
     .name = "stub",
     .task = "stub01",
