@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgepack.errors import ProjectError
 
@@ -90,7 +90,8 @@ class TflmInfo(_Record):
 class Manifest(_Record):
     """The hand-over of a project directory; paths are relative to it, in POSIX form.
 
-    `tflm` is None for runtime c, and where the project was generated without a TFLM build.
+    `files` are other forms of the image by format (`uf2`, `hex`, `bin`), where the board asks for
+    them. `tflm` is None for runtime c, and where the project was generated without a TFLM build.
     """
 
     format: Literal[1] = MANIFEST_FORMAT
@@ -105,6 +106,7 @@ class Manifest(_Record):
     include_dirs: tuple[str, ...]
     defines: tuple[str, ...]
     image: str | None = None
+    files: dict[str, str] = Field(default_factory=dict)
     toolchain: ToolchainInfo | None = None
     tflm: TflmInfo | None = None
     sizes: Sizes | None = None

@@ -18,6 +18,7 @@ from edgepack.errors import BuildError, MissingToolError, ProjectError
 from edgepack.manifest import Manifest, ToolchainInfo, write_manifest
 from edgepack.targets import Kind, Target
 from edgepack.toolchain.base import Compiler
+from edgepack.toolchain.boot_block import seal_image
 from edgepack.toolchain.elf import read_image
 from edgepack.toolchain.flags import (
     C_STANDARD,
@@ -31,6 +32,7 @@ from edgepack.toolchain.flags import (
     WARNINGS,
     optimize_flags,
 )
+from edgepack.toolchain.formats import write_formats
 from edgepack.toolchain.image_check import check_image
 from edgepack.toolchain.linker import LINKER_SCRIPT, render_linker_script
 from edgepack.toolchain.sizes import check_fit, measure
@@ -101,12 +103,14 @@ def compile_project(
     _run_all(jobs, project)
     image = HOST_IMAGE if target.kind is Kind.HOST else BOARD_IMAGE
     _link(project, manifest, target, compiler, objects, image)
+    seal_image(project / image, target)
     elf = read_image(project / image)
     check_fit(elf, target)
     check_image(elf, target)
     done = manifest.model_copy(
         update={
             "image": image,
+            "files": write_formats(elf, target, project, BUILD_DIR),
             "toolchain": ToolchainInfo(name=compiler.name, version=compiler.version, flags=flags),
             "sizes": measure(
                 elf, target, [project / name for name in objects if name.endswith(".o")]

@@ -6,6 +6,7 @@ import struct
 
 from edgepack.errors import BuildError
 from edgepack.targets import Target
+from edgepack.toolchain.boot_block import check_boot_block
 from edgepack.toolchain.elf import Image, Section
 
 _MACHINES = {"arm": "EM_ARM", "rv": "EM_RISCV"}
@@ -24,6 +25,7 @@ def check_image(image: Image, target: Target) -> None:
         *_check_machine(image, target),
         *_check_addresses(image, target),
         *_check_entry(image, target),
+        *check_boot_block(image, target),
     ]
     if problems:
         raise BuildError(

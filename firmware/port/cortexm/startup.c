@@ -84,6 +84,19 @@ __attribute__((naked, noreturn)) void ep_reset_handler(void) {
                      ".ltorg");
 }
 
+#ifdef EP_BEHIND_LOADER
+/* Whatever a boot loader left enabled would come to this table, which has no handler for it. */
+static void silence_loader(void) {
+    uint32_t i;
+
+    EP_REG(0xE000E010u) = 0u; /* SysTick */
+    for (i = 0u; i < 8u; i++) {
+        EP_REG(0xE000E180u + 4u * i) = 0xFFFFFFFFu; /* NVIC_ICER */
+        EP_REG(0xE000E280u + 4u * i) = 0xFFFFFFFFu; /* NVIC_ICPR */
+    }
+}
+#endif
+
 void ep_start(void) {
     const uint32_t *from = ep_ld_data_load;
     uint32_t *to;
@@ -97,6 +110,9 @@ void ep_start(void) {
     }
 #if !defined(__ARM_ARCH_6M__)
     EP_SCB_VTOR = (uint32_t)(uintptr_t)&ep_vectors;
+#endif
+#ifdef EP_BEHIND_LOADER
+    silence_loader();
 #endif
     /* C++ constructors of a wrapped runtime; edgepack's own code has none. */
     for (init = ep_ld_init_start; init < ep_ld_init_end; init++) {
@@ -178,6 +194,7 @@ uint8_t *ep_port_stack_pointer(void) {
     return sp;
 }
 
+#ifndef EP_PORT_OWN_RESET /* a chip on which SYSRESETREQ leaves too much as it was */
 void ep_port_reset(void) {
     __asm__ volatile("dsb" ::: "memory");
     EP_SCB_AIRCR = 0x05FA0004u; /* key and SYSRESETREQ */
@@ -185,3 +202,4 @@ void ep_port_reset(void) {
         __asm__ volatile("dsb" ::: "memory");
     }
 }
+#endif
