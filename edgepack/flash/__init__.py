@@ -1,6 +1,13 @@
 """Putting images on boards, and starting the boards that are processes."""
 
-from edgepack.flash.base import Capabilities, FlashOutcome, FlashRequest, FlashTool
+from edgepack.flash.base import (
+    Attempt,
+    Capabilities,
+    FlashOutcome,
+    FlashRequest,
+    FlashTool,
+    Options,
+)
 from edgepack.flash.flash import flash_project, require_image
 from edgepack.flash.launch import launch
 from edgepack.flash.running import RunningBoard
@@ -8,10 +15,12 @@ from edgepack.flash.table import FLASH_TOOLS
 
 __all__ = [
     "FLASH_TOOLS",
+    "Attempt",
     "Capabilities",
     "FlashOutcome",
     "FlashRequest",
     "FlashTool",
+    "Options",
     "RunningBoard",
     "flash_project",
     "launch",

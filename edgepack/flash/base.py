@@ -33,6 +33,7 @@ class Capabilities:
         needs_hardware: it needs a board that is plugged in.
         erases: it erases the flash that it is about to write.
         needs_port: it flashes over the board's serial port (`--port`).
+        port_is_firmwares: that port, if it takes one, is the one over which the firmware talks.
         needs_volume: the board must show up as a mass storage.
         selects_by: what `--probe` means to it, or None where it cannot choose among boards.
     """
@@ -43,6 +44,7 @@ class Capabilities:
     needs_hardware: bool
     erases: bool = False
     needs_port: bool = False
+    port_is_firmwares: bool = True
     needs_volume: bool = False
     selects_by: str | None = None
 

@@ -26,7 +26,13 @@ class BossacOptions(Options):
 
 
 _CAPABILITIES = Capabilities(
-    formats=("bin",), verifies=True, resets=True, needs_hardware=True, erases=True, needs_port=True
+    formats=("bin",),
+    verifies=True,
+    resets=True,
+    needs_hardware=True,
+    erases=True,
+    needs_port=True,
+    port_is_firmwares=False,
 )
 _HINTS = (
     Hint(

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from edgepack import runner
-from edgepack.errors import ConfigError, FlashError, MissingToolError, ProjectError
-from edgepack.flash.base import FlashOutcome, FlashRequest, FlashTool
+from edgepack.errors import (
+    ConfigError,
+    EdgepackError,
+    FlashError,
+    MissingToolError,
+    ProjectError,
+    UsageError,
+)
+from edgepack.flash.base import Attempt, FlashOutcome, FlashRequest, FlashTool, check_options
 from edgepack.flash.table import FLASH_TOOLS
 from edgepack.manifest import Manifest
+from edgepack.models.progress import Progress, silent
 from edgepack.targets import Target
+from edgepack.toolchain import check_fit, check_image, read_image
 
 
 def flash_project(
@@ -20,7 +31,9 @@ def flash_project(
     *,
     tool: str | None = None,
     port: str | None = None,
+    probe: str | None = None,
     dry_run: bool = False,
+    progress: Progress = silent,
 ) -> FlashOutcome:
     """Flash the image of a project.
 
@@ -30,36 +43,76 @@ def flash_project(
         target: the manifest's target.
         tool: use only this tool; None tries those of the board's record in their order.
         port: the serial port, for tools that flash over it.
+        probe: which of several boards; what it is depends on the tool (docs/flashing.md).
         dry_run: only say which command the first usable tool would run.
+        progress: told how far the tool is.
 
     Raises:
-        ConfigError: the board's record does not name that tool.
+        ConfigError: the board's record does not name that tool, or gives it unknown options.
+        FitError, BuildError: the image is too large for the board, or could not start.
         FlashError: every tool failed; what each one said is included.
         MissingToolError: none of them is installed.
         ProjectError: the project has no image.
+        UsageError: the only tool needs a port.
     """
     require_image(project, manifest)
-    unusable: list[str] = []
-    failed: list[str] = []
-    install: str | None = None
-    for flasher, request in _candidates(project, manifest, target, tool, port):
+    failed: list[tuple[Attempt, EdgepackError]] = []
+    attempts: list[Attempt] = []
+    for flasher, options in _candidates(target, tool):
+        request = FlashRequest(
+            project, manifest, target, options, port=port, probe=probe, progress=progress
+        )
         reason = flasher.missing(request)
         if reason is not None:
-            unusable.append(f"{flasher.name}: {reason}")
-            install = install or flasher.install
+            attempts.append(Attempt(flasher.name, reason))
             continue
-        if dry_run:
-            command = flasher.command(request)
-            return FlashOutcome(flasher.name, command, f"would run {runner.printable(command)}")
         try:
-            return flasher.flash(request)
-        except FlashError as error:
-            failed.append(f"{flasher.name}: {error.message}")
+            if flasher.capabilities.needs_hardware:
+                check_sound(request)
+            outcome = _dry(flasher, request) if dry_run else flasher.flash(request)
+            return replace(outcome, attempts=tuple(attempts))
+        except (FlashError, MissingToolError, UsageError) as error:
+            attempts.append(Attempt(flasher.name, error.message))
+            failed.append((attempts[-1], error))
+    raise _nothing_worked(target, tool, attempts, failed)
+
+
+def _dry(flasher: FlashTool, request: FlashRequest) -> FlashOutcome:
+    command = flasher.command(request)
+    return FlashOutcome(flasher.name, command, f"would run {runner.printable(command)}")
+
+
+def _nothing_worked(
+    target: Target,
+    tool: str | None,
+    attempts: list[Attempt],
+    failed: list[tuple[Attempt, EdgepackError]],
+) -> EdgepackError:
+    """The one error that tells what every tool said; its next step is that of the first to run."""
+    if len(attempts) == 1 and failed:
+        return failed[0][1]
+    told = "\n".join(f"{attempt.tool}: {attempt.why}" for attempt in attempts)
     if failed:
-        raise FlashError(f"could not flash {target.id}:\n" + "\n".join(failed + unusable))
-    raise MissingToolError(
-        f"no tool to flash {target.id}:\n" + "\n".join(unusable), next_step=install
-    )
+        return FlashError(
+            f"could not flash {target.id}; tried in this order:\n{told}",
+            next_step=failed[0][1].next_step,
+        )
+    first = next(flasher for flasher in FLASH_TOOLS if flasher.name == attempts[0].tool)
+    return MissingToolError(f"no tool to flash {target.id}:\n{told}", next_step=first.install)
+
+
+def check_sound(request: FlashRequest) -> None:
+    """Refuse an image that does not fit its board or could not start, before it is written.
+
+    Raises:
+        FitError, BuildError: what is wrong with it.
+        ProjectError: it is no ELF file.
+    """
+    if request.target.layout is None:
+        return
+    image = read_image(request.image)
+    check_fit(image, request.target)
+    check_image(image, request.target)
 
 
 def require_image(project: Path, manifest: Manifest) -> Path:
@@ -82,20 +135,25 @@ def require_image(project: Path, manifest: Manifest) -> Path:
     return project / manifest.image
 
 
-def _candidates(
-    project: Path, manifest: Manifest, target: Target, tool: str | None, port: str | None
-) -> Iterator[tuple[FlashTool, FlashRequest]]:
+def _candidates(target: Target, tool: str | None) -> Iterator[tuple[FlashTool, dict[str, Any]]]:
     by_name = {flasher.name: flasher for flasher in FLASH_TOOLS}
-    names = [method.tool for method in target.board.flash]
+    methods = target.board.flash
+    names = [method.tool for method in methods]
+    unknown = [name for name in names if name not in by_name]
+    if unknown:
+        raise ConfigError(
+            f"targets/boards/{target.id}.toml names the flash tool {unknown[0]}",
+            allowed=", ".join(by_name),
+        )
     if not names or (tool is not None and tool not in names):
         raise ConfigError(
             f"target {target.id} has no flash tool {tool or ''}".rstrip(),
-            allowed=", ".join(names) or "none: the board's record lists no [[flash]]",
+            allowed=", ".join(dict.fromkeys(names))
+            or "none: the board's record lists no [[flash]]",
             next_step=f"edgepack targets {target.id}",
         )
-    for method in target.board.flash:
+    for method in methods:
         if tool is None or method.tool == tool:
-            yield (
-                by_name[method.tool],
-                FlashRequest(project, manifest, target, dict(method.options), port),
-            )
+            flasher = by_name[method.tool]
+            check_options(flasher, method.options, target.id)
+            yield flasher, dict(method.options)

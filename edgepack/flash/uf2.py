@@ -40,6 +40,7 @@ _CAPABILITIES = Capabilities(
     resets=True,
     needs_hardware=True,
     erases=True,
+    port_is_firmwares=False,
     needs_volume=True,
     selects_by="the folder where the board's drive is mounted",
 )
