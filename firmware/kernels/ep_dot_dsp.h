@@ -24,9 +24,10 @@ EP_INLINE int32_t ep_second_doubled(int32_t a, int32_t s) {
 }
 
 /* The loop in assembly needs every general register, which GCC grants at -O1 to -O3 but not always at
- * -Os: define EP_DOT_ASM to 1 to have it there too (with -fschedule-insns -fno-branch-count-reg). */
+ * -Os, and clang only without a frame pointer: define EP_DOT_ASM to 1 to have it there too (with
+ * -fschedule-insns -fno-branch-count-reg for GCC, -fomit-frame-pointer for clang). */
 #ifndef EP_DOT_ASM
-#if defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#if defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__) && !defined(__clang__)
 #define EP_DOT_ASM 1
 #else
 #define EP_DOT_ASM 0
@@ -50,16 +51,31 @@ EP_INLINE int32_t ep_second_doubled(int32_t a, int32_t s) {
     "smlad  %[a3], %[x1], %[t1], %[a3]\n\t"
 #define EP_DOT_STEPS_2 EP_DOT_STEP EP_DOT_STEP
 #define EP_DOT_STEPS_4 EP_DOT_STEPS_2 EP_DOT_STEPS_2
-#define EP_DOT_UNTIL_END "ldr %[t0], %[end]\n\tcmp %[x], %[t0]\n\tbne 1b\n\t"
 
 /* All fourteen general registers are in use: eight sums, two pointers, four temporaries; the end of
- * the columns is compared from the stack. */
+ * the columns is compared from the stack. Clang would hold the address of a memory operand in a
+ * fifteenth, so there the code itself puts the end, which t0 brings, onto the stack, and takes it
+ * off again. */
+#ifdef __clang__
+#define EP_DOT_END [t0] "+r"(t0)
+#define EP_DOT_INPUTS
+#define EP_DOT_LOOP "str %[t0], [sp, #-8]!\n1:\n\t"
+#define EP_DOT_UNTIL_END "ldr %[t0], [sp]\n\tcmp %[x], %[t0]\n\tbne 1b\n\tadd sp, #8\n\t"
+#define EP_DOT_SET_END (t0 = (uint32_t)(uintptr_t)end)
+#else
+#define EP_DOT_END [t0] "=&r"(t0)
+#define EP_DOT_INPUTS [end] "m"(end)
+#define EP_DOT_LOOP "1:\n\t"
+#define EP_DOT_UNTIL_END "ldr %[t0], %[end]\n\tcmp %[x], %[t0]\n\tbne 1b\n\t"
+#define EP_DOT_SET_END ((void)0)
+#endif
 #define EP_DOT_RUN(CODE)                                                                           \
+    EP_DOT_SET_END;                                                                                \
     __asm__ volatile(CODE                                                                          \
                      : [a0] "+r"(a0), [a1] "+r"(a1), [a2] "+r"(a2), [a3] "+r"(a3), [s0] "+r"(s0),  \
                        [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [w] "+r"(w), [x] "+r"(x),      \
-                       [t0] "=&r"(t0), [t1] "=&r"(t1), [x0] "=&r"(x0), [x1] "=&r"(x1)              \
-                     : [end] "m"(end)                                                              \
+                       EP_DOT_END, [t1] "=&r"(t1), [x0] "=&r"(x0), [x1] "=&r"(x1)                  \
+                     : EP_DOT_INPUTS                                                               \
                      : "cc", "memory")
 
 /* Adds the products of `pairs` pairs of inputs, an even number; by eight pairs a turn where `eights`
@@ -71,11 +87,11 @@ EP_INLINE const uint32_t *ep_dot_2x4(ep_sums *sums, const uint32_t *w, const uin
     uint32_t t0, t1, x0, x1;
     if (eights) {
         const uint32_t *const end = x + pairs * 4;
-        EP_DOT_RUN("1:\n\t" EP_DOT_STEPS_4 EP_DOT_STEPS_4 EP_DOT_UNTIL_END);
+        EP_DOT_RUN(EP_DOT_LOOP EP_DOT_STEPS_4 EP_DOT_STEPS_4 EP_DOT_UNTIL_END);
     } else {
         const uint32_t *const end = x + pairs / 4 * 16;
         if (pairs >= 4) {
-            EP_DOT_RUN("1:\n\t" EP_DOT_STEPS_4 EP_DOT_UNTIL_END);
+            EP_DOT_RUN(EP_DOT_LOOP EP_DOT_STEPS_4 EP_DOT_UNTIL_END);
         }
         if (pairs % 4 != 0) {
             EP_DOT_RUN(EP_DOT_STEPS_2);
