@@ -175,7 +175,7 @@ def copy_firmware(directory: Path, roots: Iterable[str], folders: Iterable[str])
     source = firmware_dir()
     copied: list[str] = []
     files = [f for folder in folders for f in sorted((source / folder).iterdir()) if f.is_file()]
-    files.append(source / "port" / "ep_port.h")
+    files += sorted((source / "port").glob("*.h"))
     files += _kernel_closure(source / "kernels", roots)
     for file in files:
         relative = f"firmware/{file.relative_to(source).as_posix()}"
