@@ -94,6 +94,7 @@ class FakeDevice:
         model: what it runs.
         mishap: what goes wrong.
         inferences: made so far.
+        hung: it hears nothing until it restarts.
     """
 
     model: FakeModel
@@ -101,13 +102,13 @@ class FakeDevice:
     name: str = "fake"
     baud: int = 115200
     inferences: int = 0
+    hung: bool = False
     _state: _State = field(default_factory=_State)
     _incoming: bytearray = field(default_factory=bytearray)
     _outgoing: bytearray = field(default_factory=lambda: bytearray(BANNER))
     _silent: bool = False
     _gone: bool = False
     _damaged: bool = False
-    _hung: bool = False
     _ticks: int = 0
 
     def read(self, timeout: float) -> bytes:
@@ -123,7 +124,7 @@ class FakeDevice:
         """The device takes and serves the bytes at once."""
         self._check()
         self._incoming += data
-        while not self._hung and (served := self._serve_next()) > 0:
+        while not self.hung and (served := self._serve_next()) > 0:
             del self._incoming[:served]
         if self._damaged and self._state.greeted:
             self._nak(Nak.FRAME, len(self._state.verified))  # the line is quiet now
@@ -264,7 +265,7 @@ class FakeDevice:
             self._gone = True
         elif number == mishap.hang_in:
             self._say(Reply.START)
-            self._hung = True
+            self.hung = True
         else:
             return False
         return True
@@ -320,7 +321,7 @@ class FakeDevice:
         self._state = _State()
         self._incoming.clear()
         self._ticks = 0
-        self._hung = self._silent = self._damaged = False
+        self.hung = self._silent = self._damaged = False
         self._outgoing += BANNER
         self.model.reset()
 

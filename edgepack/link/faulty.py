@@ -1,7 +1,7 @@
 """A line that is broken in a reproducible way: for tests, campaigns, and to try a runner out.
 
-`LineFaults` spoils the bytes of one direction, `FaultyLink` wraps another link with two of them, and
-`proxy.FaultProxy` puts them between two sockets.
+`LineFaults` spoils the bytes of one direction, `FaultyLink` wraps another link with two of them,
+and `proxy.FaultProxy` puts them between two sockets.
 """
 
 from __future__ import annotations

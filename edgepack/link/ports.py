@@ -58,9 +58,7 @@ def list_ports() -> Iterable[ListedPort]:
 
 def identify_port(url: str, ports: ListPorts = list_ports) -> PortIdentity:
     """What to look for when this port vanishes; links such as /dev/serial/by-id are followed."""
-    if "://" in url:
-        return PortIdentity(url)
-    real = os.path.realpath(url)
+    real = url if "://" in url else os.path.realpath(url)
     for port in ports():
         if port.device in (url, real) and port.vid is not None and port.pid is not None:
             return PortIdentity(url, (port.vid, port.pid), port.serial_number)

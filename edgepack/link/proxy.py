@@ -22,6 +22,7 @@ from edgepack.link.faulty import FaultRates, LineFaults, Piece
 _CHUNK = 4096
 _SLICE = 32  # bytes that a line with a rate delivers at a time
 _IDLE_SECONDS = 0.2
+_KEPT = 16384  # bytes of what the device said
 _RETRY_SECONDS = 0.01
 
 Address = tuple[str, int]
@@ -114,7 +115,9 @@ class FaultProxy:
         self._host: socket.socket | None = None
         self._device: socket.socket | None = None
         self._ended = threading.Event()
+        self._wake, self._waker = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._said = bytearray()
         self.silent = False  # nothing reaches the host any more
         self.incidents_met = 0
         self.failure: BaseException | None = None  # of the proxy itself
@@ -148,9 +151,11 @@ class FaultProxy:
         trace: TracebackType | None,
     ) -> None:
         self._ended.set()
+        self._waker.send(b"!")
         self._thread.join(10.0)
-        self.cut()
         self.vanish()
+        self._wake.close()
+        self._waker.close()
         if self.failure is not None and error is None:
             raise self.failure
 
@@ -176,11 +181,22 @@ class FaultProxy:
         self.vanish()
         self._listener = fresh
 
-    def inject(self, data: bytes) -> None:
-        """Bytes that the device never said."""
+    def to_host(self, data: bytes) -> None:
+        """Bytes that the device did not say now."""
         if self._host is not None:
             with contextlib.suppress(OSError):
                 self._host.sendall(data)
+
+    def to_device(self, data: bytes) -> None:
+        """Bytes that another program sends to the device."""
+        if self._device is not None:
+            with contextlib.suppress(OSError):
+                self._device.sendall(data)
+
+    @property
+    def said(self) -> bytes:
+        """What the device said last, as it said it."""
+        return bytes(self._said)
 
     def _serve(self) -> None:
         try:
@@ -191,14 +207,13 @@ class FaultProxy:
 
     def _turn(self) -> None:
         ends = [s for s in (self._listener, self._host, self._device) if s is not None]
+        ends.append(self._wake)
         now = time.monotonic()
         if self._host is not None and self._device is None:
             wait = _RETRY_SECONDS
         else:
             wait = min(self._to_device.wait(now), self._to_host.wait(now), _IDLE_SECONDS)
-        ready = select.select(ends, [], [], wait)[0] if ends else []
-        if not ends:
-            time.sleep(_RETRY_SECONDS)
+        ready = select.select(ends, [], [], wait)[0]
         if self._listener is not None and self._listener in ready:
             self._accept()
             return
@@ -214,6 +229,8 @@ class FaultProxy:
             data = _receive(self._device)
             if data:
                 self._to_host.take(data)
+                self._said += data
+                del self._said[:-_KEPT]
             elif self._holds_host:
                 self._device.close()
                 self._device = None

@@ -1,7 +1,8 @@
-"""A byte link over anything that pyserial opens: `/dev/ttyACM0`, `COM3`, `socket://HOST:PORT`, `rfc2217://`."""
+"""A byte link over anything that pyserial opens: a device name, `socket://`, `rfc2217://`."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -126,15 +127,18 @@ class SerialLink:
 
     def close(self) -> None:
         """Release the port."""
-        # pyserial's socket:// forgets to close a socket whose other end has died
         socket = getattr(self._port, "_socket", None)
-        try:
+        if socket is not None:
+            # pyserial's socket:// sleeps 0.3 s when it is closed, and forgets to close a socket
+            # whose other end has died
+            self._port._socket = None
+            self._port.is_open = False
+            with contextlib.suppress(OSError):
+                socket.shutdown(2)  # both ways: a read in another thread ends
+            socket.close()
+            return
+        with contextlib.suppress(*_PORT_ERRORS):  # it vanished: there is nothing left to release
             self._port.close()
-        except _PORT_ERRORS:
-            return  # it vanished: there is nothing left to release
-        finally:
-            if socket is not None:
-                socket.close()
 
     def _lost(self, error: BaseException) -> DeviceLostError:
         return DeviceLostError(
