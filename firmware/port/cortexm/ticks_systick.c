@@ -15,6 +15,10 @@
 #define ICSR_PENDSTSET (1u << 26)
 #define ICSR_PENDSTCLR (1u << 25)
 #define HALF_ROUND (1u << (EP_SYSTICK_BITS - 1u))
+/* Units of 1 / EP_TICK_D ns in one round. QEMU's timers end a round at a whole nanosecond and count
+ * its ticks back from there (QEMU 7.2 hw/core/ptimer.c). */
+#define ROUND_UNITS                                                                                \
+    ((((uint64_t)EP_TICK_N << EP_SYSTICK_BITS) / (uint32_t)EP_TICK_D) * (uint32_t)EP_TICK_D)
 #define MILLIS_SHIFT 24u
 
 static ep_ticks_account account;
@@ -31,27 +35,24 @@ void ep_port_systick_irq(void) {
 
 /* Rounds at a moment when `ticks` was read with interrupts masked: one that is pending counts,
  * unless it came after the reading. */
-static uint64_t whole_rounds(uint32_t ticks) {
-    uint32_t whole = rounds;
+static uint32_t whole_rounds(uint32_t ticks) {
+    const bool pending = (SCB_ICSR & ICSR_PENDSTSET) != 0u && ticks < HALF_ROUND;
 
-    if ((SCB_ICSR & ICSR_PENDSTSET) != 0u && ticks < HALF_ROUND) {
-        whole++;
-    }
-    return (uint64_t)whole << EP_SYSTICK_BITS;
+    return rounds + (pending ? 1u : 0u);
 }
 
 static uint64_t read_ticks(void) {
     const uint32_t ticks = (0u - EP_SYSTICK_VAL) & 0x00FFFFFFu;
 
-    return whole_rounds(ticks) + ticks;
+    return ((uint64_t)whole_rounds(ticks) << EP_SYSTICK_BITS) + ticks;
 }
 
 static uint64_t read_instructions(void) {
     const ep_systick_time now = ep_systick_now();
     const uint32_t in_round = (now.ticks + 1u) & 0x00FFFFFFu; /* 0 when the interrupt comes */
-    const uint64_t ticks = whole_rounds(in_round) + in_round;
+    const uint64_t units = whole_rounds(in_round) * ROUND_UNITS;
 
-    return (ticks * (uint64_t)EP_TICK_N + now.phase) / (uint64_t)EP_TICK_D;
+    return (units + (uint64_t)in_round * (uint32_t)EP_TICK_N + now.phase) / (uint32_t)EP_TICK_D;
 }
 
 uint64_t ep_port_ticks(void) {
@@ -92,7 +93,8 @@ void ep_ticks_start(uint32_t core_hz, uint32_t timer_hz, bool emulated) {
     if (emulated) {
         const uint32_t plain = span(ICSR_PENDSTCLR);
 
-        irq_cost = span(ICSR_PENDSTSET) - plain;
+        /* the interrupt that is asked for counts a round that has not gone by */
+        irq_cost = span(ICSR_PENDSTSET) - plain - (uint32_t)(ROUND_UNITS / (uint32_t)EP_TICK_D);
         rounds = 0u;
     }
 }

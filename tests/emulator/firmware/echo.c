@@ -3,7 +3,7 @@
  *
  * Commands, one byte each: 'i' prints port facts; 't' counts a loop of known length 50 times with
  * growing gaps in between; 'e' echoes the next 256 bytes after a pause; 's' sums 16384 bytes; 'p' sums 8192 slowly; 'm'
- * watches the counter while bytes arrive; 'r' resets; 'f' faults; 'd' checks .data, .bss and memcpy.
+ * watches the counter while bytes arrive; 'w' counts 400 million turns of that loop; 'r' resets; 'f' faults; 'd' checks .data, .bss and memcpy.
  */
 #include <string.h>
 
@@ -118,6 +118,7 @@ static void monotonic(void) {
 }
 
 int ep_main(void) {
+    uint64_t before;
     uint32_t i;
     uint32_t sum;
 
@@ -157,6 +158,12 @@ int ep_main(void) {
             break;
         case 'm':
             monotonic();
+            break;
+        case 'w':
+            before = ep_port_ticks();
+            count_down(400000000u);
+            put_u64(ep_port_ticks() - before);
+            put("\r\n");
             break;
         case 'd':
             memcpy(arena, block, sizeof arena);
