@@ -20,7 +20,17 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from edgepack import __version__
-from edgepack.commands import bench, build, devices, doctor, flash, inspect, run_all, targets
+from edgepack.commands import (
+    bench,
+    build,
+    convert,
+    devices,
+    doctor,
+    flash,
+    inspect,
+    run_all,
+    targets,
+)
 from edgepack.commands.arguments import hoist
 from edgepack.commands.output import Output, use
 from edgepack.errors import EdgepackError
@@ -34,6 +44,7 @@ EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
 COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("run", run_all.run),
     ("inspect", inspect.inspect),
+    ("convert", convert.convert),
     ("build", build.build),
     ("flash", flash.flash),
     ("bench", bench.bench),

@@ -18,6 +18,8 @@ class ModelFormat(Enum):
 
     TFLITE = "tflite"
     KERAS = "keras"
+    KERAS_H5 = "h5"
+    SAVED_MODEL = "saved_model"
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class TensorSpec:
 
     `shape` holds -1 for a dimension that the model leaves open (usually the batch, first). `scale`
     and `zero_point` are those of a per-tensor quantized tensor, real = scale * (stored -
-    zero_point); both are None for a float.
+    zero_point); both are None for a float. `layout` names the axes of an image where the model
+    tells, such as `NHWC` or `NCHW`.
     """
 
     name: str
@@ -34,6 +37,7 @@ class TensorSpec:
     dtype: DType
     scale: float | None = None
     zero_point: int | None = None
+    layout: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The tensor as JSON stores it."""
@@ -43,17 +47,19 @@ class TensorSpec:
             "dtype": self.dtype.value,
             "scale": self.scale,
             "zero_point": self.zero_point,
+            "layout": self.layout,
         }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> TensorSpec:
-        """The inverse of `as_dict`."""
+        """The inverse of `as_dict`; `layout` may be left out."""
         return cls(
             data["name"],
             tuple(data["shape"]),
             DType(data["dtype"]),
             data["scale"],
             data["zero_point"],
+            data.get("layout"),
         )
 
 
@@ -61,9 +67,11 @@ class TensorSpec:
 class ModelHandle:
     """A model on disk and what was read from it.
 
-    `sha256` is the digest of the file's content; `parameters` counts the elements of all weights,
-    biases included; `dtypes` are the element types that occur in it; `producer` says what wrote it,
-    where the file tells.
+    `sha256` is the digest of the file's content (of a folder: of its files' names and contents);
+    `parameters` counts the elements of all weights, biases included; `dtypes` are the element types
+    that occur in it; `producer` says what wrote it, `opset` which version of the format's operators
+    it uses (ONNX), `labels` the names of its classes, `macs` the multiply-accumulates of one
+    inference: each None where the file does not tell.
     """
 
     path: Path
@@ -74,11 +82,50 @@ class ModelHandle:
     dtypes: tuple[DType, ...]
     parameters: int
     producer: str | None = None
+    opset: str | None = None
+    labels: tuple[str, ...] | None = None
+    macs: int | None = None
 
     @property
     def is_full_integer(self) -> bool:
         """Whether no floating-point tensor occurs in the model, inputs and outputs included."""
         return not {DType.FLOAT32, DType.FLOAT16} & set(self.dtypes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The handle as `--json` prints it; the path only as a name."""
+        return {
+            "name": self.path.name,
+            "format": self.format.value,
+            "sha256": self.sha256,
+            "producer": self.producer,
+            "opset": self.opset,
+            "inputs": [tensor.as_dict() for tensor in self.inputs],
+            "outputs": [tensor.as_dict() for tensor in self.outputs],
+            "dtypes": [dtype.value for dtype in self.dtypes],
+            "parameters": self.parameters,
+            "macs": self.macs,
+            "labels": None if self.labels is None else list(self.labels),
+        }
+
+    @classmethod
+    def from_description(
+        cls, path: Path, format: ModelFormat, description: dict[str, Any]
+    ) -> ModelHandle:
+        """The handle from what a child process said of a model, in the form of `as_dict`."""
+        labels = description.get("labels")
+        return cls(
+            path=path,
+            format=format,
+            sha256=digest_of(path),
+            inputs=tuple(TensorSpec.from_dict(spec) for spec in description["inputs"]),
+            outputs=tuple(TensorSpec.from_dict(spec) for spec in description["outputs"]),
+            dtypes=tuple(DType(name) for name in description["dtypes"]),
+            parameters=description["parameters"],
+            producer=description.get("producer"),
+            opset=description.get("opset"),
+            labels=None if labels is None else tuple(labels),
+            macs=description.get("macs"),
+        )
 
 
 def sha256_of(path: Path) -> str:
@@ -87,4 +134,14 @@ def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
+    return digest.hexdigest()
+
+
+def digest_of(path: Path) -> str:
+    """The digest of a model: of a file its content, of a folder its files' names and contents."""
+    if not path.is_dir():
+        return sha256_of(path)
+    digest = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(f"{file.relative_to(path).as_posix()}\0{sha256_of(file)}\n".encode())
     return digest.hexdigest()

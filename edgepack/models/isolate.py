@@ -27,6 +27,7 @@ from typing import IO, Any
 from edgepack import errors, runner
 from edgepack.errors import ConversionError, EdgepackError, MissingToolError
 from edgepack.models.progress import Progress, silent
+from edgepack.models.worker import out_of_memory
 
 # Bits of a float result depend on these; a child always runs with the same ones.
 _ENVIRONMENT = {
@@ -37,6 +38,7 @@ _ENVIRONMENT = {
     "TF_USE_LEGACY_KERAS": "0",
 }
 _LOG_LINES = 6  # of the child's own log shown with a crash
+_NO_MEMORY = re.compile(r"bad_alloc|OOM when allocating|[Cc]annot allocate memory|MemoryError")
 # The lines of TensorFlow's log that tell of a failure; most of it is chatter, and "E" lines about
 # a missing GPU are part of that.
 _TELLING = re.compile(r"^[EF]\d{4} |[Ee]rror\b|\b[Ff]atal|Check failed|terminate called|bad_alloc")
@@ -52,7 +54,8 @@ class Task:
 
     `function` is `module:function` inside edgepack, `arguments` its one JSON-able argument, `what`
     names the work in an error ("quantizing digits.keras"), `timeout` is in seconds; `tensorflow`
-    says that it imports TensorFlow, which `warm_children` can do ahead.
+    says that it imports TensorFlow, which `warm_children` can do ahead. `memory_mb` bounds what the
+    child may take, in 2^20 bytes; `time_hint` is the next step of the error after a time-out.
     """
 
     function: str
@@ -60,6 +63,8 @@ class Task:
     what: str
     timeout: float
     tensorflow: bool = True
+    memory_mb: int | None = None
+    time_hint: str = "give it a larger timeout_s in edgepack.toml, or less data"
 
 
 def has_package(name: str) -> bool:
@@ -105,6 +110,22 @@ def warm_children(upcoming: int) -> Iterator[None]:
         nursery.close()
 
 
+@contextlib.contextmanager
+def kept_child() -> Iterator[None]:
+    """Run the tasks of this block in one child, one after the other; a crash costs only a new one.
+
+    For many small tasks that import the same large packages. They share a process, so nothing may
+    depend on its state.
+    """
+    keeper = _Keeper()
+    token = _KEEPER.set(keeper)
+    try:
+        yield
+    finally:
+        _KEEPER.reset(token)
+        keeper.drop()
+
+
 class _Child:
     """A worker process that waits for its request on standard input, and its log file."""
 
@@ -134,6 +155,10 @@ class _Child:
     def close(self) -> None:
         self._stack.close()
 
+    def ended(self) -> bool:
+        """Whether the process is gone, or about to be: it closed its output, or was stopped."""
+        return self.process.poll() is not None
+
 
 class _Nursery:
     """At most one child that is ready before it is needed."""
@@ -157,7 +182,25 @@ class _Nursery:
             child.close()
 
 
+class _Keeper:
+    """The child that `kept_child` keeps, and whether it may be used again."""
+
+    def __init__(self) -> None:
+        self._child: _Child | None = None
+
+    def child(self) -> _Child:
+        if self._child is None:
+            self._child = _Child(preload=False)
+        return self._child
+
+    def drop(self) -> None:
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+
+
 _NURSERY: ContextVar[_Nursery | None] = ContextVar("nursery", default=None)
+_KEEPER: ContextVar[_Keeper | None] = ContextVar("keeper", default=None)
 
 
 def run_task(task: Task, progress: Progress = silent) -> dict[str, Any]:
@@ -168,6 +211,9 @@ def run_task(task: Task, progress: Progress = silent) -> dict[str, Any]:
         CrashError: the child died (a signal, an exit).
         ConversionError: the child outlived `task.timeout`.
     """
+    keeper = _KEEPER.get()
+    if keeper is not None:
+        return _run_kept(keeper, task, progress)
     nursery = _NURSERY.get() if task.tensorflow else None
     child = (nursery.take() if nursery else None) or _Child(preload=False)
     with contextlib.closing(child):
@@ -176,8 +222,23 @@ def run_task(task: Task, progress: Progress = silent) -> dict[str, Any]:
         return _follow(child, task, progress)
 
 
-def _follow(child: _Child, task: Task, progress: Progress) -> dict[str, Any]:
-    request = json.dumps({"function": task.function, "arguments": task.arguments})
+def _run_kept(keeper: _Keeper, task: Task, progress: Progress) -> dict[str, Any]:
+    child = keeper.child()
+    try:
+        return _follow(child, task, progress, keep=True)
+    except EdgepackError:
+        if child.ended():  # a crash or a time-out; an error that the task raised leaves it alive
+            keeper.drop()
+        raise
+    except BaseException:  # interrupted in the middle of a reply
+        keeper.drop()
+        raise
+
+
+def _follow(child: _Child, task: Task, progress: Progress, *, keep: bool = False) -> dict[str, Any]:
+    request = json.dumps(
+        {"function": task.function, "arguments": task.arguments, "memory_mb": task.memory_mb}
+    )
     expired = threading.Event()
 
     def expire() -> None:
@@ -189,7 +250,7 @@ def _follow(child: _Child, task: Task, progress: Progress) -> dict[str, Any]:
     clock.start()
     try:
         assert child.process.stdin is not None and child.process.stdout is not None
-        reply = _converse(child.process.stdin, child.process.stdout, request, progress)
+        reply = _converse(child.process.stdin, child.process.stdout, request, progress, keep)
         if reply is None:
             child.process.wait()
     finally:
@@ -199,9 +260,12 @@ def _follow(child: _Child, task: Task, progress: Progress) -> dict[str, Any]:
     if expired.is_set():
         raise ConversionError(
             f"{task.what} did not finish within {task.timeout:g} s and was stopped",
-            next_step="give it a larger timeout_s in edgepack.toml, or less data",
+            next_step=task.time_hint,
         )
-    raise CrashError(f"{task.what} {_death(child.process.returncode)}{_tail(child.log)}")
+    tail = _tail(child.log)
+    if task.memory_mb is not None and _NO_MEMORY.search(tail):
+        raise out_of_memory(task.memory_mb)
+    raise CrashError(f"{task.what} {_death(child.process.returncode)}{tail}")
 
 
 def _environment() -> dict[str, str]:
@@ -213,12 +277,14 @@ def _environment() -> dict[str, str]:
 
 
 def _converse(
-    stdin: IO[bytes], stdout: IO[bytes], request: str, progress: Progress
+    stdin: IO[bytes], stdout: IO[bytes], request: str, progress: Progress, keep: bool
 ) -> dict[str, Any] | None:
     """Send the request and follow the child; None when it closed its output without a reply."""
     try:
-        stdin.write(request.encode())
-        stdin.close()
+        stdin.write(request.encode() + b"\n")
+        stdin.flush()
+        if not keep:
+            stdin.close()
     except BrokenPipeError:
         return None
     for message in _messages(stdout):

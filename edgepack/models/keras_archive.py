@@ -38,8 +38,12 @@ class ArchiveInfo:
     layer_classes: tuple[str, ...]
 
 
-def check_keras_archive(path: Path) -> ArchiveInfo:
+def check_keras_archive(path: Path, *, trust_model_code: bool = False) -> ArchiveInfo:
     """Refuse a `.keras` file that is damaged or that could do harm when it is loaded.
+
+    Args:
+        path: the file.
+        trust_model_code: let Lambda layers and custom classes pass.
 
     Raises:
         ModelError: it is missing, not such an archive, has a member outside it or one that is too
@@ -59,7 +63,7 @@ def check_keras_archive(path: Path) -> ArchiveInfo:
             f"{path} is truncated or not a .keras archive: {error}",
             next_step="save it again with model.save('model.keras')",
         ) from error
-    _check_classes(path, config)
+    check_config(path, config, trust_model_code=trust_model_code)
     classes = sorted({str(entry["class_name"]) for entry in _class_entries(config)})
     return ArchiveInfo(str(metadata.get("keras_version", "unknown")), tuple(classes))
 
@@ -112,18 +116,25 @@ def _class_entries(config: Any) -> Iterator[dict[str, Any]]:
             pending.extend(value)
 
 
-def _check_classes(path: Path, config: dict[str, Any]) -> None:
+def check_config(path: Path, config: dict[str, Any], *, trust_model_code: bool = False) -> None:
+    """Refuse a model's configuration that runs code or asks for impossible sizes.
+
+    Raises:
+        UnsupportedError: a Lambda layer or a custom class, unless trusted.
+        ModelError: a layer or an input of an impossible size.
+    """
     for entry in _class_entries(config):
         name, module = str(entry["class_name"]), entry.get("module")
         inner = entry.get("config")
         where = inner.get("name") if isinstance(inner, dict) else None
-        trusted = module is None or str(module).split(".")[0] in _TRUSTED_MODULES
-        if name in ("Lambda", "__lambda__") or not trusted:
+        known = module is None or str(module).split(".")[0] in _TRUSTED_MODULES
+        if not trust_model_code and (name in ("Lambda", "__lambda__") or not known):
             raise UnsupportedError(
                 f"{path} holds code of its author's: {name} {where or ''}".rstrip()
-                + ("" if trusted else f" from module {module}"),
+                + ("" if known else f" from module {module}"),
                 allowed="models made of Keras's own layers only",
-                next_step="rewrite that layer with Keras layers and save the model again",
+                next_step="rewrite that layer with Keras layers and save the model again, or, if "
+                "you trust its author with this computer, add --trust-model-code",
             )
         for key in _UNIT_KEYS:
             size = inner.get(key) if isinstance(inner, dict) else None

@@ -19,16 +19,30 @@ def set_seed(seed: int) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def load_keras(path: Path) -> Any:
-    """Load a `.keras` file that `check_keras_archive` has passed; no code in it is run.
+def load_keras(path: Path, *, trust_model_code: bool = False) -> Any:
+    """Load a `.keras` file that `check_keras_archive` has passed, or a `.h5` file of Keras 2 or 3.
+
+    Args:
+        path: the file.
+        trust_model_code: run the code that it may hold; otherwise none is run.
 
     Raises:
         ModelError: Keras cannot rebuild it.
+        UnsupportedError: a `.h5` file holds code.
     """
     import keras
 
+    if path.suffix.lower() != ".keras":
+        from edgepack.models.h5_child import check_content, legacy_objects
+
+        check_content(path, trust_model_code=trust_model_code)
+        custom = legacy_objects()
+    else:
+        custom = None
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        return keras.saving.load_model(
+            path, compile=False, safe_mode=not trust_model_code, custom_objects=custom
+        )
     # Keras rebuilds the model from an arbitrary configuration; any exception means that it cannot.
     except Exception as error:
         first = (str(error).strip().splitlines() or [""])[0]
@@ -55,6 +69,7 @@ def describe(model: Any) -> dict[str, Any]:
             "dtype": str(tensor.dtype).upper(),
             "scale": None,
             "zero_point": None,
+            "layout": _layout(model) if len(tensor.shape) == 4 else None,
         }
 
     weights = list(model.weights)
@@ -69,13 +84,23 @@ def describe(model: Any) -> dict[str, Any]:
     }
 
 
+def _layout(model: Any) -> str:
+    """The order of an image's axes, as the first layer that has a say in it takes them."""
+    for layer in model.layers:
+        if getattr(layer, "data_format", None) == "channels_first":
+            return "NCHW"
+        if getattr(layer, "data_format", None) == "channels_last":
+            return "NHWC"
+    return "NHWC"
+
+
 def _counted(weights: list[Any]) -> list[Any]:
     """Without the seeds of random layers, which are state and not weights."""
     return [weight.value for weight in weights if "seed_generator" not in weight.path]
 
 
 def describe_file(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Task: describe a `.keras` file. Arguments: `path`."""
+    """Task: describe a `.keras` or `.h5` file. Arguments: `path`."""
     path = Path(arguments["path"])
     progress("load", None, f"loading {path.name}")
     return describe(load_keras(path))

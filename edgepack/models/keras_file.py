@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgepack.models.handle import ModelFormat, ModelHandle, TensorSpec, sha256_of
+from edgepack.models.handle import ModelFormat, ModelHandle
 from edgepack.models.isolate import Task, require_package, run_task
 from edgepack.models.keras_archive import check_keras_archive
-from edgepack.types import DType
 
 LOAD_SECONDS = 120.0  # import TensorFlow and rebuild the network, on a slow machine
 
@@ -33,15 +32,15 @@ def load_keras_file(path: Path) -> ModelHandle:
     return handle_from(path, run_task(task))
 
 
+def check_keras(path: Path, trust_model_code: bool = False) -> None:
+    """Refuse a `.keras` file that is damaged or could do harm, before anything of it is unpacked.
+
+    Raises:
+        ModelError, UnsupportedError: as `check_keras_archive`.
+    """
+    check_keras_archive(path, trust_model_code=trust_model_code)
+
+
 def handle_from(path: Path, description: dict[str, Any]) -> ModelHandle:
     """The handle of a `.keras` file from what `keras_child.describe` said of it."""
-    return ModelHandle(
-        path=path,
-        format=ModelFormat.KERAS,
-        sha256=sha256_of(path),
-        inputs=tuple(TensorSpec.from_dict(spec) for spec in description["inputs"]),
-        outputs=tuple(TensorSpec.from_dict(spec) for spec in description["outputs"]),
-        dtypes=tuple(DType(name) for name in description["dtypes"]),
-        parameters=description["parameters"],
-        producer=description["producer"],
-    )
+    return ModelHandle.from_description(path, ModelFormat.KERAS, description)

@@ -22,8 +22,6 @@ def read_tflite(path: Path) -> Any:
         ModelError: it is missing, too large, not a TFLite flatbuffer, truncated, or refers to
             tensors, buffers or operator codes that do not exist.
     """
-    from ai_edge_litert import schema_py_generated as schema
-
     if not path.is_file():
         raise ModelError(f"model file {path} does not exist", allowed="the path of a .tflite file")
     size = path.stat().st_size
@@ -32,10 +30,16 @@ def read_tflite(path: Path) -> Any:
             f"{path} has {size} bytes: more than a flatbuffer can hold",
             allowed=f"at most {MAX_FILE_BYTES} bytes",
         )
-    data = path.read_bytes()
+    return parse_tflite(path.read_bytes(), str(path))
+
+
+def parse_tflite(data: bytes, source: str) -> Any:
+    """The same of a file's bytes; `source` is what errors call it."""
+    from ai_edge_litert import schema_py_generated as schema
+
     if len(data) < _MIN_FILE_BYTES or data[4:8] != IDENTIFIER:
         raise ModelError(
-            f"{path} is not a TFLite model: bytes 4..7 are {data[4:8]!r}",
+            f"{source} is not a TFLite model: bytes 4..7 are {data[4:8]!r}",
             allowed=f"a flatbuffer with the identifier {IDENTIFIER!r}",
         )
     try:
@@ -44,13 +48,13 @@ def read_tflite(path: Path) -> Any:
     # struct.error, TypeError, ValueError, IndexError, OverflowError, MemoryError ...
     except Exception as error:
         raise ModelError(
-            f"{path} is truncated or corrupt: {type(error).__name__} while reading it ({error})",
+            f"{source} is truncated or corrupt: {type(error).__name__} while reading it ({error})",
             next_step="export or copy the model again",
         ) from error
     problem = _inconsistency(model)
     if problem:
         raise ModelError(
-            f"{path} is corrupt: {problem}", next_step="export or copy the model again"
+            f"{source} is corrupt: {problem}", next_step="export or copy the model again"
         )
     return model
 
@@ -138,6 +142,23 @@ def _dtype(tensor: Any) -> DType:
             f"tensor {text(tensor.name)!r} has element type {name}",
             allowed=", ".join(dtype.value for dtype in DType),
         ) from None
+
+
+def check_tflite(path: Path, trust_model_code: bool = False) -> None:
+    """Refuse what is no `.tflite` file; a `.tflite` holds no code to trust.
+
+    Raises:
+        ModelError: it is missing, too large, or begins otherwise.
+    """
+    if not path.is_file():
+        raise ModelError(f"model file {path} does not exist", allowed="the path of a .tflite file")
+    with path.open("rb") as file:
+        begin = file.read(_MIN_FILE_BYTES)
+    if begin[4:8] != IDENTIFIER:
+        raise ModelError(
+            f"{path} is not a TFLite model: bytes 4..7 are {begin[4:8]!r}",
+            allowed=f"a flatbuffer with the identifier {IDENTIFIER!r}",
+        )
 
 
 def load_tflite(path: Path) -> ModelHandle:

@@ -26,6 +26,7 @@ LEVELS = {
     "models": 1,
     "manifest": 1,
     "ops": 2,
+    "convert": 3,
     "compress": 3,
     "quantize": 3,
     "frontends": 3,

@@ -10,7 +10,7 @@ import pytest
 
 from edgepack.errors import EdgepackError, ModelError, UnsupportedError
 from edgepack.models.handle import ModelFormat, sha256_of
-from edgepack.models.load import LOADERS, SUFFIXES, load_model
+from edgepack.models.load import FORMATS, SUFFIXES, load_model
 from edgepack.types import DType
 from tests.tflite_builder import ModelBuilder, spec
 
@@ -36,8 +36,9 @@ def test_the_digits_model(digits: Path) -> None:
     assert handle.parameters == weights + 16 + 16 + 32 + 32 + 48 + 10
 
 
-def test_every_format_has_a_loader_and_a_suffix() -> None:
-    assert set(LOADERS) == set(ModelFormat) == set(SUFFIXES.values())
+def test_every_format_has_a_row() -> None:
+    assert set(FORMATS) == set(ModelFormat)
+    assert set(SUFFIXES.values()) == {f for f, row in FORMATS.items() if row.suffixes}
 
 
 def test_missing_and_foreign_files_are_named(tmp_path: Path) -> None:

@@ -1,0 +1,49 @@
+"""Keras models, `.keras` and `.h5`, in the child process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgepack.convert.base import Request, Stages
+from edgepack.convert.shapes import check_batch, check_names, fixed_shape
+from edgepack.convert.tf_trace import TracedSource, trace
+from edgepack.models.handle import TensorSpec
+
+
+def open_source(request: Request, stages: Stages) -> TracedSource:
+    """Load a model and trace it at fixed shapes.
+
+    Raises:
+        ModelError: Keras cannot rebuild it.
+        UnsupportedError: it holds code, or an input keeps an open dimension.
+        UsageError: a shape that the model cannot take.
+    """
+    with stages("start", "starting TensorFlow"):
+        from edgepack.models import keras_child
+    with stages("load", f"loading {request.path.name}"):
+        model = keras_child.load_keras(request.path, trust_model_code=request.trust_model_code)
+        description = keras_child.describe(model)
+    specs = [TensorSpec.from_dict(entry) for entry in description["inputs"]]
+    check_names(request.input_shapes_by_name, [spec.name for spec in specs])
+    fixed, warnings = [], []
+    for spec in specs:
+        shape = fixed_shape(spec.name, spec.shape, request.shape_for(spec.name, len(specs)))
+        fixed.append(TensorSpec(spec.name, shape, spec.dtype, layout=spec.layout))
+        warnings.append(check_batch(spec.name, shape))
+    with stages("trace", "tracing the network at batch 1"):
+        function = trace(_caller(model), fixed)
+    source = TracedSource(function, fixed, description, owner=model)
+    source.nodes = len(model.layers)
+    source.warnings = [text for text in warnings if text]
+    return source
+
+
+def _caller(model: Any) -> Any:
+    """Calls the model for inference with its inputs in order; outputs as a list."""
+    import keras
+
+    def call(*tensors: Any) -> list[Any]:
+        inputs = keras.tree.pack_sequence_as(model.input, list(tensors))
+        return list(keras.tree.flatten(model(inputs, training=False)))
+
+    return call

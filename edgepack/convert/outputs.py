@@ -1,0 +1,46 @@
+"""What a conversion can write: `--to`. To add one, write it in a file of its own and add a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edgepack.convert.dynamic import to_dynamic
+from edgepack.convert.float16 import to_float16
+
+# A tolerance of max |source - result| over the range of the source's output values.
+FLOAT_TOLERANCE = 1e-3  # float32 in another order of additions stays far below it
+FLOAT16_TOLERANCE = 2e-2  # 11 bits of every weight, through tens of layers
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a writer made: the bytes of the file, and what the user should know."""
+
+    data: bytes
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Output:
+    """One thing to write.
+
+    Attributes:
+        suffix: of the file.
+        write: the converted `.tflite` -> what is written; None keeps it as it is.
+        tolerance: above which a difference from the source fails the conversion; None only reports
+            it. Applies to float sources.
+        is_tflite: whether LiteRT can run it, so that it can be compared with the source.
+    """
+
+    suffix: str
+    write: Callable[[bytes], Written] | None
+    tolerance: float | None
+    is_tflite: bool = True
+
+
+OUTPUTS: dict[str, Output] = {
+    "tflite": Output(".tflite", None, FLOAT_TOLERANCE),
+    "tflite-float16": Output(".tflite", lambda data: Written(*to_float16(data)), FLOAT16_TOLERANCE),
+    "tflite-dynamic": Output(".tflite", lambda data: Written(*to_dynamic(data)), None),
+}

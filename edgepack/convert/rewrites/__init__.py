@@ -1,0 +1,1 @@
+"""Rewrites of a `.tflite` that keep what it computes: one per file, listed in `table.REWRITES`."""

@@ -1,0 +1,98 @@
+"""TensorFlow functions -> `.tflite`, in the child process: shared by Keras and SavedModel."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from edgepack.convert.explain import explain
+from edgepack.convert.signature import with_signature
+from edgepack.models.handle import TensorSpec
+from edgepack.types import Array
+
+
+class TracedSource:
+    """A `base.Source` that is one concrete TensorFlow function with fixed shapes."""
+
+    def __init__(
+        self,
+        function: Any,
+        inputs: Sequence[TensorSpec],
+        description: dict[str, Any],
+        *,
+        owner: Any,
+    ) -> None:
+        """Take a function.
+
+        Args:
+            function: a ConcreteFunction that takes the inputs in order and returns a list.
+            inputs: what it takes.
+            description: of the model as its file has it.
+            owner: what keeps the variables alive.
+        """
+        self.function, self.owner = function, owner
+        self.inputs = tuple(inputs)
+        self.description = description
+        self.nodes: int | None = len(function.graph.get_operations())
+        self.warnings: list[str] = []
+
+    def to_tflite(self) -> bytes:
+        """Convert with TFLiteConverter to float.
+
+        Freezing first is what keeps the order of inputs and outputs, and takes less than half the
+        time of `from_keras_model`, which writes a SavedModel and reads it again.
+        """
+        import tensorflow as tf
+        from tensorflow.python.framework.convert_to_constants import (
+            convert_variables_to_constants_v2,
+        )
+
+        frozen = convert_variables_to_constants_v2(self.function, lower_control_flow=False)
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
+        names = [[entry["name"] for entry in self.description[k]] for k in ("inputs", "outputs")]
+        return with_signature(run_converter(converter), *names)
+
+    def run(self, inputs: tuple[Array, ...]) -> tuple[Array, ...] | None:
+        """TensorFlow's own outputs."""
+        import tensorflow as tf
+
+        return tuple(np.asarray(t) for t in self.function(*(tf.constant(a) for a in inputs)))
+
+
+def run_converter(converter: Any) -> bytes:
+    """Run a TFLiteConverter.
+
+    Raises:
+        UnsupportedError, ConversionError: as `explain` sorts its failures.
+    """
+    try:
+        data: bytes = converter.convert()
+    # The converter raises whatever its C++ code does; `explain` sorts it.
+    except Exception as error:
+        traceback.print_exc()
+        raise explain(error) from error
+    return data
+
+
+def trace(call: Any, inputs: Sequence[TensorSpec]) -> Any:
+    """A ConcreteFunction of fixed shapes that returns a list of outputs.
+
+    Args:
+        call: takes one tensor per input and returns a list of tensors.
+        inputs: names, shapes and dtypes.
+    """
+    import tensorflow as tf
+
+    specs = [
+        tf.TensorSpec(spec.shape, tf.as_dtype(spec.dtype.numpy), name=f"input_{index}")
+        for index, spec in enumerate(inputs)
+    ]
+
+    def body(*tensors: Any) -> Any:
+        # Keeps an output that is an input, or twice the same, a tensor of its own.
+        return [tf.identity(tensor, f"output_{i}") for i, tensor in enumerate(call(*tensors))]
+
+    return tf.function(body, autograph=False).get_concrete_function(*specs)
