@@ -11,6 +11,7 @@ ep_reset_handler:
     la sp, ep_ld_stack_high
     la t0, ep_trap_handler
     csrw mtvec, t0
+    csrci mstatus, 8 /* no interrupts; a restart may come from code that takes them */
     csrw mie, zero
     la t0, ep_ld_data_load
     la t1, ep_ld_data_start
@@ -39,15 +40,59 @@ ep_reset_handler:
 5:  j 5b
     .size ep_reset_handler, . - ep_reset_handler
 
-/* Interrupts stay off (they only end a WFI), so every trap is a fault; the old stack may be
- * what broke. */
-    .balign 4
+/* A fault, unless the port takes interrupts (EP_RISCV_TAKES_IRQ); elsewhere they only end a WFI.
+ * The old stack may be what broke. */
+    .balign 64
     .type ep_trap_handler, @function
 ep_trap_handler:
+#ifdef EP_RISCV_TAKES_IRQ
+    csrw mscratch, t0
+    csrr t0, mcause
+    bltz t0, 9f
+#endif
     csrr a0, mepc
     mv a1, ra
     csrr a2, mcause
     la sp, ep_ld_stack_high
     call ep_fault_report
 6:  j 6b
+#ifdef EP_RISCV_TAKES_IRQ
+9:  csrr t0, mscratch
+    addi sp, sp, -64
+    sw ra, 0(sp)
+    sw t0, 4(sp)
+    sw t1, 8(sp)
+    sw t2, 12(sp)
+    sw t3, 16(sp)
+    sw t4, 20(sp)
+    sw t5, 24(sp)
+    sw t6, 28(sp)
+    sw a0, 32(sp)
+    sw a1, 36(sp)
+    sw a2, 40(sp)
+    sw a3, 44(sp)
+    sw a4, 48(sp)
+    sw a5, 52(sp)
+    sw a6, 56(sp)
+    sw a7, 60(sp)
+    call ep_port_uart_irq
+    lw ra, 0(sp)
+    lw t0, 4(sp)
+    lw t1, 8(sp)
+    lw t2, 12(sp)
+    lw t3, 16(sp)
+    lw t4, 20(sp)
+    lw t5, 24(sp)
+    lw t6, 28(sp)
+    lw a0, 32(sp)
+    lw a1, 36(sp)
+    lw a2, 40(sp)
+    lw a3, 44(sp)
+    lw a4, 48(sp)
+    lw a5, 52(sp)
+    lw a6, 56(sp)
+    lw a7, 60(sp)
+    addi sp, sp, 64
+    mret
+#endif
     .size ep_trap_handler, . - ep_trap_handler
