@@ -38,7 +38,7 @@ class ProjectSpec:
     Args:
         target: the board's id.
         isa: what its kernels may use, and what to optimize for.
-        port_dirs: folders under firmware/port/ whose sources belong to the image.
+        port_files: the port's sources and headers, relative to firmware/.
         protocol: `full` speaks the MLPerf Tiny text protocol and frames, `framed` frames alone.
         board: it brings no C++ library of its own, unlike the host.
         tflm: for runtime tflm the build to link, or None to write the sources alone.
@@ -48,7 +48,7 @@ class ProjectSpec:
 
     target: str
     isa: Isa
-    port_dirs: tuple[str, ...]
+    port_files: tuple[str, ...]
     runtime: Literal["c", "tflm"] = "c"
     protocol: Literal["full", "framed"] = "full"
     board: bool = True
@@ -76,8 +76,8 @@ def emit_project(model_path: Path, directory: Path, spec: ProjectSpec, name: str
     (directory / "model.tflite").write_bytes(data)
     task = task_of(module.main, spec.task, identifier(name))
     made = _model_sources(directory, module, data, origin, spec, task)
-    folders = ["runtime", "bench", *(f"port/{d}" for d in spec.port_dirs), *made.folders]
-    firmware = copy_firmware(directory, made.roots, folders)
+    folders = ["runtime", "bench", *made.folders]
+    firmware = copy_firmware(directory, made.roots, folders, spec.port_files)
     text_view = text_view_source(module.main, task)
     written = [*made.written, write_text(directory, "bench_text.c", text_view), *firmware]
     own = {Path(w).parent.as_posix() for w in written if w.endswith(".h") and not _foreign(w)}
@@ -166,8 +166,10 @@ def _io_bytes(program: Program) -> dict[str, list[int]]:
     }
 
 
-def copy_firmware(directory: Path, roots: Iterable[str], folders: Iterable[str]) -> list[str]:
-    """Copy folders of firmware/ and the kernels that `roots` include.
+def copy_firmware(
+    directory: Path, roots: Iterable[str], folders: Iterable[str], port_files: Iterable[str]
+) -> list[str]:
+    """Copy folders and files of firmware/ and the kernels that `roots` include.
 
     Returns:
         The copied paths, relative to `directory`.
@@ -175,7 +177,7 @@ def copy_firmware(directory: Path, roots: Iterable[str], folders: Iterable[str])
     source = firmware_dir()
     copied: list[str] = []
     files = [f for folder in folders for f in sorted((source / folder).iterdir()) if f.is_file()]
-    files += sorted((source / "port").glob("*.h"))
+    files += [source / name for name in port_files]
     files += _kernel_closure(source / "kernels", roots)
     for file in files:
         relative = f"firmware/{file.relative_to(source).as_posix()}"

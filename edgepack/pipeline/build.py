@@ -27,12 +27,9 @@ from edgepack.toolchain import (
     compile_project,
     find_compiler,
     find_tflm,
-    firmware_include_dirs,
-    firmware_sources,
+    firmware_files,
     tflm_path,
 )
-
-_PORT = "port/"
 
 
 @dataclass(frozen=True)
@@ -156,7 +153,7 @@ def _fill(
     spec = ProjectSpec(
         target.id,
         Isa(frozenset(target.isa), request.optimize),
-        port_dirs(target),
+        firmware_files(target),
         request.runtime,
         request.protocol,
         board=target.layout is not None,
@@ -177,14 +174,6 @@ def _fill(
         raise BuildError(error.message, allowed=error.allowed, next_step=again) from error
     progress(stage, 1.0, "done")
     return done
-
-
-def port_dirs(target: Target) -> tuple[str, ...]:
-    """The folders under firmware/port/ that a target's image is made of."""
-    folders = [Path(source).parent.as_posix() for source in firmware_sources(target)]
-    folders += firmware_include_dirs(target)
-    ports = {f.removeprefix(_PORT).rstrip("/") for f in folders if f.startswith(_PORT)}
-    return tuple(sorted(ports))
 
 
 def _inputs(request: BuildRequest, target: Target) -> dict[str, Any]:

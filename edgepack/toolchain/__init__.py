@@ -2,6 +2,7 @@
 
 from edgepack.toolchain.build import (
     compile_project,
+    firmware_files,
     firmware_include_dirs,
     firmware_sources,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "compile_project",
     "find_compiler",
     "find_tflm",
+    "firmware_files",
     "firmware_include_dirs",
     "firmware_sources",
     "measure",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +17,7 @@ from typing import IO
 from edgepack import runner
 from edgepack.errors import BuildError, MissingToolError, ProjectError
 from edgepack.manifest import Manifest, ToolchainInfo, write_manifest
+from edgepack.resources import firmware_dir
 from edgepack.targets import Kind, Target
 from edgepack.toolchain.base import Compiler
 from edgepack.toolchain.boot_block import seal_image
@@ -34,6 +36,7 @@ from edgepack.toolchain.flags import (
 )
 from edgepack.toolchain.formats import write_formats
 from edgepack.toolchain.image_check import check_image
+from edgepack.toolchain.libc import LIBC_DIR, LIBC_FLAGS, copy_libc
 from edgepack.toolchain.linker import LINKER_SCRIPT, render_linker_script
 from edgepack.toolchain.sizes import check_fit, measure
 from edgepack.toolchain.table import find_compiler
@@ -48,6 +51,9 @@ _CXX = (".cc", ".cpp")
 # What surrounds the model: it runs between inferences, so its size counts and its speed does not.
 _SUPPORT = ("firmware/bench/", "firmware/port/")
 _LIBRARY = ".a"
+# Sizes of memory regions in linker.ld, and a size in which everything fits.
+_LENGTH = re.compile(r"LENGTH = 0x[0-9A-F]+")
+_ROOMY = "LENGTH = 0x08000000"
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,17 @@ def firmware_include_dirs(target: Target) -> tuple[str, ...]:
     return target.soc.port.include_dirs
 
 
+def firmware_files(target: Target) -> tuple[str, ...]:
+    """What of firmware/ the port is made of: its sources, and all headers of its include dirs."""
+    root = firmware_dir()
+    headers = {
+        path.relative_to(root).as_posix()
+        for folder in firmware_include_dirs(target)
+        for path in (root / folder).glob("*.h")
+    }
+    return (*firmware_sources(target), *sorted(headers))
+
+
 def compile_project(
     project: Path, manifest: Manifest, target: Target, *, toolchain: str | None = None
 ) -> Manifest:
@@ -80,7 +97,7 @@ def compile_project(
         project: the directory with manifest.json.
         manifest: what it says; `sources`, `include_dirs` and `defines` are used.
         target: must be the manifest's target.
-        toolchain: a name of edgepack/toolchain/table.py, or None for the first installed one.
+        toolchain: a name of edgepack/toolchain/table.py, or None or `auto` for the first installed.
 
     Returns:
         The manifest with image, toolchain and sizes.
@@ -93,13 +110,14 @@ def compile_project(
     """
     _check_project(project, manifest, target)
     compiler = find_compiler(target, toolchain)
+    libc = copy_libc(project) if compiler.own_libc else ()
     build = project / BUILD_DIR
     shutil.rmtree(build, ignore_errors=True)
     build.mkdir()
     if _has_cxx(manifest):
         _require_cxx(compiler)
     flags = compile_flags(manifest, target, compiler)
-    objects, jobs = _compile_jobs(manifest, compiler, flags)
+    objects, jobs = _compile_jobs(manifest, compiler, flags, libc)
     _run_all(jobs, project)
     image = HOST_IMAGE if target.kind is Kind.HOST else BOARD_IMAGE
     _link(project, manifest, target, compiler, objects, image)
@@ -126,7 +144,7 @@ def compile_flags(manifest: Manifest, target: Target, compiler: Compiler) -> tup
     defines = (*target.defines, *manifest.defines)
     return (
         *compiler.target_flags,
-        *optimize_flags(manifest.optimize),
+        *optimize_flags(manifest.optimize, compiler.dialect),
         *SECTIONS,
         *MATH,
         *compiler.compile_flags,
@@ -168,12 +186,13 @@ def _require_cxx(compiler: Compiler) -> None:
 
 
 def _compile_jobs(
-    manifest: Manifest, compiler: Compiler, flags: tuple[str, ...]
+    manifest: Manifest, compiler: Compiler, flags: tuple[str, ...], libc: Sequence[str]
 ) -> tuple[list[str], list[Job]]:
     objects: list[str] = []
     jobs: list[Job] = []
     includes = [f"-I{folder}" for folder in manifest.include_dirs]
-    for source in manifest.sources:
+    includes += [f"-isystem{LIBC_DIR}"] if libc else []
+    for source in (*manifest.sources, *libc):
         suffix = PurePosixPath(source).suffix
         if suffix == _LIBRARY:
             objects.append(source)
@@ -189,9 +208,13 @@ def _compile_jobs(
         # numbered, because two folders may hold files of one name
         output = f"{BUILD_DIR}/{len(objects):03d}_{PurePosixPath(source).stem}.o"
         objects.append(output)
-        small = SMALL if source.startswith(_SUPPORT) and manifest.optimize in OPTIMIZE_MODEL else ()
+        small = source.startswith(_SUPPORT) and manifest.optimize in OPTIMIZE_MODEL
+        extra = (
+            *(SMALL[compiler.dialect] if small else ()),
+            *(LIBC_FLAGS if source in libc else ()),
+        )
         argv = (
-            *(*driver, *own_flags, *small, *standard, *warnings, *includes),
+            *(*driver, *own_flags, *extra, *standard, *warnings, *includes),
             *("-c", source, "-o", output),
         )
         jobs.append(Job(f"compile {source}", argv))
@@ -255,14 +278,15 @@ def _link(
     if target.layout is not None:
         (project / LINKER_SCRIPT).write_text(render_linker_script(target), encoding="utf-8")
         script = ("-T", LINKER_SCRIPT)
-    driver = compiler.cxx if _has_cxx(manifest) and compiler.cxx else compiler.cc
+    driver = compiler.link_driver
+    if _has_cxx(manifest) and compiler.cxx:
+        driver = (*compiler.cxx, *compiler.target_flags)
     argv = (
         *driver,
-        *compiler.target_flags,
-        *optimize_flags(manifest.optimize),
+        *optimize_flags(manifest.optimize, compiler.dialect),
         *compiler.link_flags,
         "-Wl,--gc-sections",
-        f"-Wl,-Map={BUILD_DIR}/firmware.map",
+        *((f"-Wl,-Map={BUILD_DIR}/firmware.map",) if compiler.gnu_linker else ()),
         *script,
         *objects,
         *compiler.link_libs,
@@ -273,16 +297,24 @@ def _link(
     if result.returncode == 0:
         return
     if target.layout is not None and "overflowed by" in result.stderr:
-        _explain_overflow(project, target, argv, image)
+        _explain_overflow(project, target, argv, image, compiler.gnu_linker)
     raise BuildError(
         f"could not link {image}:\n{result.tail(20)}",
         next_step=f"cd PROJECT && {runner.printable(argv)}",
     )
 
 
-def _explain_overflow(project: Path, target: Target, argv: Sequence[str], image: str) -> None:
+def _explain_overflow(
+    project: Path, target: Target, argv: Sequence[str], image: str, gnu_linker: bool
+) -> None:
     """Link once more regardless of the overflow, to say what fills the memory."""
-    forced = (*argv, "-Wl,--noinhibit-exec", "-Wl,--no-check-sections")
+    if gnu_linker:
+        forced = (*argv, "-Wl,--noinhibit-exec", "-Wl,--no-check-sections")
+    else:
+        roomy = f"{BUILD_DIR}/roomy.ld"
+        text = (project / LINKER_SCRIPT).read_text(encoding="utf-8")
+        (project / roomy).write_text(_LENGTH.sub(_ROOMY, text), encoding="utf-8")
+        forced = tuple(roomy if word == LINKER_SCRIPT else word for word in argv)
     runner.run(forced, timeout=120, cwd=project, check=False, what="link")
     path = project / image
     if path.is_file():
