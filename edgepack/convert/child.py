@@ -29,7 +29,7 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     request = Request(**arguments)
     stages = Stages(progress)
     output = OUTPUTS[request.to]
-    source = _opener(request)(request, stages)
+    source = open_source(request, stages)
     with stages("convert", "converting to TFLite"):
         converted = source.to_tflite()
     with stages("rewrite", "looking for what can be rewritten"):
@@ -64,9 +64,11 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     }
 
 
-def _opener(request: Request) -> Any:
+def open_source(request: Request, stages: Stages) -> Source:
+    """Open a model of any format."""
     module, _, function = request.opener.partition(":")
-    return getattr(importlib.import_module(module), function)
+    source: Source = getattr(importlib.import_module(module), function)(request, stages)
+    return source
 
 
 def _compare(request: Request, source: Source, data: bytes) -> list[Parity]:

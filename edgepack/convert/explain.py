@@ -8,16 +8,43 @@ from collections.abc import Iterable
 from edgepack.errors import ConversionError, EdgepackError, UnsupportedError
 
 RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN", "ConvLSTM1D", "ConvLSTM2D", "Bidirectional")
+# TensorFlow operator -> what a model can use instead
+_REWRITES = {
+    "Acosh": "log(x + sqrt(x * x - 1))",
+    "Asinh": "log(x + sqrt(x * x + 1))",
+    "Atanh": "0.5 * log((1 + x) / (1 - x))",
+    "Cosh": "0.5 * (exp(x) + exp(-x))",
+    "Erf": "keras.activations.gelu(x, approximate=True) or tanh instead of the error function",
+    "Erfc": "1 - tanh(1.1284 * x + 0.1028 * x ** 3) is close",
+    "Expm1": "exp(x) - 1",
+    "FFT": "compute the spectrum in the application",
+    "Log1p": "log(1 + x)",
+    "Lgamma": "compute it in the application",
+    "MatrixInverse": "compute it in the application",
+    "Mod": "x - floor(x / y) * y",
+    "Multinomial": "draw random numbers in the application",
+    "RFFT": "compute the spectrum in the application",
+    "RandomStandardNormal": "draw random numbers in the application",
+    "RandomUniform": "draw random numbers in the application",
+    "Reciprocal": "1.0 / x",
+    "Selu": "where(x > 0, 1.0507 * x, 1.7581 * (exp(x) - 1))",
+    "Sinh": "0.5 * (exp(x) - exp(-x))",
+    "Softplus": "log(1 + exp(x))",
+    "Softsign": "x / (1 + abs(x))",
+    "Tan": "sin(x) / cos(x)",
+    "Unique": "end the model before it and do this step in the application",
+}
 _OP = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op")
 _LAYER = re.compile(r'fused\["(\w+):", "(?:functional\w*/|sequential\w*/)*([^"@]+)@')
 
 
-def explain(error: Exception) -> EdgepackError:
+def explain(error: Exception, *, integer: bool = False) -> EdgepackError:
     """A converter exception as an error that names operators and layers.
 
     Args:
         error: what TFLiteConverter.convert raised; TensorFlow operators without a TFLite kernel
             are found in its text.
+        integer: whether integer kernels alone were allowed.
     """
     message = str(error)
     operators = sorted(set(_OP.findall(message)))
@@ -31,9 +58,11 @@ def explain(error: Exception) -> EdgepackError:
     for operator in operators:
         where = ", ".join(sorted(layers.get(operator, set())))
         parts.append(f"{operator} (from {where})" if where else operator)
+    advice = [f"{name}: {_REWRITES[name]}" for name in operators if name in _REWRITES]
     return UnsupportedError(
-        f"TFLite has no integer kernel for {'; '.join(parts)}",
-        next_step="replace these layers, or their activations, with ones that TFLite knows",
+        f"TFLite has no {'integer ' if integer else ''}kernel for {'; '.join(parts)}",
+        next_step="; ".join(advice)
+        or "replace these layers, or their activations, with ones that TFLite knows",
     )
 
 

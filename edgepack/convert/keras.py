@@ -42,8 +42,11 @@ def _caller(model: Any) -> Any:
     """Calls the model for inference with its inputs in order; outputs as a list."""
     import keras
 
+    # A Sequential model has no such structure; it takes one tensor.
+    structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+
     def call(*tensors: Any) -> list[Any]:
-        inputs = keras.tree.pack_sequence_as(model.input, list(tensors))
+        inputs = keras.tree.pack_sequence_as(structure, list(tensors))
         return list(keras.tree.flatten(model(inputs, training=False)))
 
     return call

@@ -1,4 +1,4 @@
-"""The source's names of inputs and outputs in a `.tflite`: its one signature."""
+"""The source's names of inputs and outputs in a `.tflite`, and its one signature."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ KEY = b"serving_default"
 
 
 def with_signature(data: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
-    """Add a signature to a model that has none.
+    """Add a signature to a model that has none, and give its tensors the same names.
 
     Args:
         data: a `.tflite` whose inputs and outputs are in the source's order.
@@ -30,6 +30,10 @@ def with_signature(data: bytes, inputs: Sequence[str], outputs: Sequence[str]) -
     signature.inputs = _entries(inputs, main.inputs)
     signature.outputs = _entries(outputs, main.outputs)
     model.signatureDefs = [signature]
+    # inputs last: an output that is an input keeps the input's name
+    for names, indices in ((outputs, main.outputs), (inputs, main.inputs)):
+        for name, index in zip(names, indices, strict=True):
+            main.tensors[int(index)].name = name.encode()
     return write_model(model)
 
 

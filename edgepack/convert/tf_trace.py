@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,12 @@ class TracedSource:
         self.warnings: list[str] = []
 
     def to_tflite(self) -> bytes:
-        """Convert with TFLiteConverter to float.
+        """Convert with TFLiteConverter to float."""
+        names = [[entry["name"] for entry in self.description[k]] for k in ("inputs", "outputs")]
+        return with_signature(run_converter(self.converter()), *names)
+
+    def converter(self) -> Any:
+        """A TFLiteConverter of the frozen function.
 
         Freezing first is what keeps the order of inputs and outputs, and takes less than half the
         time of `from_keras_model`, which writes a SavedModel and reads it again.
@@ -51,19 +56,35 @@ class TracedSource:
         )
 
         frozen = convert_variables_to_constants_v2(self.function, lower_control_flow=False)
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
-        names = [[entry["name"] for entry in self.description[k]] for k in ("inputs", "outputs")]
-        return with_signature(run_converter(converter), *names)
+        return tf.lite.TFLiteConverter.from_concrete_functions([frozen])
 
-    def run(self, inputs: tuple[Array, ...]) -> tuple[Array, ...] | None:
+    def run(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         """TensorFlow's own outputs."""
         import tensorflow as tf
 
         return tuple(np.asarray(t) for t in self.function(*(tf.constant(a) for a in inputs)))
 
 
-def run_converter(converter: Any) -> bytes:
-    """Run a TFLiteConverter.
+def integer_converter(source: TracedSource, rows: Callable[[], Iterator[list[Any]]]) -> Any:
+    """A TFLiteConverter to full-integer int8, inputs and outputs included.
+
+    Args:
+        source: what to convert.
+        rows: gives the calibration samples, each a list of one float32 array per input.
+    """
+    import tensorflow as tf
+
+    converter = source.converter()
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = rows
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.int8
+    converter.inference_output_type = tf.int8
+    return converter
+
+
+def run_converter(converter: Any, *, integer: bool = False) -> bytes:
+    """Run a TFLiteConverter; `integer` says that integer kernels alone are allowed.
 
     Raises:
         UnsupportedError, ConversionError: as `explain` sorts its failures.
@@ -73,7 +94,7 @@ def run_converter(converter: Any) -> bytes:
     # The converter raises whatever its C++ code does; `explain` sorts it.
     except Exception as error:
         traceback.print_exc()
-        raise explain(error) from error
+        raise explain(error, integer=integer) from error
     return data
 
 

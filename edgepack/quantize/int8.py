@@ -1,4 +1,4 @@
-"""A Keras model -> a full-integer int8 `.tflite`, checked, with its recipe beside it.
+"""A Keras model or SavedModel -> a full-integer int8 `.tflite`, checked, with its recipe beside it.
 
 The converter runs in a child process with a time limit: it is third-party native code that has
 been seen to end in a segmentation fault.
@@ -13,6 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from edgepack.convert.base import ConvertOptions
+from edgepack.convert.explain import crash_hint
+from edgepack.convert.run import arguments as request_of
+from edgepack.convert.table import CONVERTERS
 from edgepack.errors import ConversionError, UnsupportedError
 from edgepack.models.dataset import Samples, read_dataset
 from edgepack.models.handle import ModelFormat, ModelHandle
@@ -22,8 +26,6 @@ from edgepack.models.litert import run_samples, stored_samples
 from edgepack.models.metrics import Metric, evaluate
 from edgepack.models.progress import Progress, silent
 from edgepack.models.tflite_file import load_tflite
-from edgepack.quantize.explain import crash_hint
-from edgepack.quantize.order import restore_order
 from edgepack.quantize.recipe import QuantizeRecipe
 from edgepack.quantize.validate import check_full_integer
 
@@ -56,7 +58,7 @@ def quantize_int8(
     *,
     progress: Progress = silent,
 ) -> Quantized:
-    """Quantize a Keras model to full-integer int8.
+    """Quantize a model that TensorFlow opens to full-integer int8.
 
     Args:
         handle: the float model.
@@ -74,16 +76,17 @@ def quantize_int8(
         ConversionError: the converter failed, crashed, ran out of time, or left something that is
             not integer.
     """
-    if handle.format is not ModelFormat.KERAS:
+    converter = CONVERTERS[handle.format]
+    if not converter.tensorflow:
         raise UnsupportedError(
             f"{handle.path.name} is a {handle.format.value} model, which is not quantized again",
-            allowed="a .keras model, or an entry that makes one",
+            allowed="a .keras or .h5 model, a SavedModel, or an entry that makes a Keras model",
         )
     require_package("tensorflow", extra="tf", why="to quantize a model")
     out_dir.mkdir(parents=True, exist_ok=True)
     path = out_dir / MODEL_NAME
     arguments = {
-        "model": str(handle.path.resolve()),
+        "request": request_of(handle.path, out_dir, ConvertOptions(), converter),
         "data": str(data.resolve()),
         "samples": recipe.calibration_samples,
         "seed": recipe.seed,
@@ -98,10 +101,11 @@ def quantize_int8(
     try:
         reply = run_task(task, progress)
     except CrashError as error:
+        if handle.format is not ModelFormat.KERAS:
+            raise
         hint = crash_hint(check_keras_archive(handle.path).layer_classes)
         raise ConversionError(error.message, next_step=hint) from error
     progress(_STAGE, 0.9, "checking every tensor")
-    restore_order(path, reply["inputs"], reply["outputs"])
     operators = check_full_integer(path)
     result = load_tflite(path)
     stored = stored_samples(result, read_dataset(data).test)

@@ -1,0 +1,124 @@
+"""data.toml: how images and tables become a model's inputs. Nothing of it is guessed.
+
+It lies in an image folder as `data.toml`, or beside `NAME.csv` as `NAME.toml`; docs/bench.md
+describes every key.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edgepack.errors import DataError
+
+DESCRIPTION_NAME = "data.toml"
+Positive = Annotated[int, Field(ge=1, strict=True)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ImageSection(_Section):
+    """`[image]`: from a picture to numbers.
+
+    Attributes:
+        values: what the darkest and brightest value of a channel become, such as [0, 1]; or
+            "bytes": 0 to 255 as they are, less 128 where the model takes int8.
+        mean, std: one number per channel; after `values`, (x - mean) / std.
+        size: height and width, by default the model's.
+        mode: channels, by default what the model's input has.
+        fit: what happens to pictures of another size: refused, stretched, scaled until they fill
+            the size and cut at the edges, or scaled until they fit in and padded with black.
+        filter: how they are scaled.
+    """
+
+    values: Literal["bytes"] | tuple[float, float]
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    size: tuple[Positive, Positive] | None = None
+    mode: Literal["rgb", "gray"] | None = None
+    fit: Literal["exact", "stretch", "crop", "pad"] = "exact"
+    filter: Literal["nearest", "box", "bilinear", "bicubic", "lanczos"] = "bilinear"
+
+    @model_validator(mode="after")
+    def _sensible(self) -> ImageSection:
+        if self.values != "bytes" and self.values[0] == self.values[1]:
+            raise ValueError("values need two different numbers")
+        if self.values == "bytes" and (self.mean or self.std):
+            raise ValueError('mean and std need values = [LOW, HIGH], not "bytes"')
+        if self.std is not None and 0 in self.std:
+            raise ValueError("std may not be 0")
+        return self
+
+
+class TableSection(_Section):
+    """`[csv]`: from a row to numbers.
+
+    Attributes:
+        label: the name of the label's column, or its number from 0 where there is no header.
+        columns: the input's columns in order, by default all but the label's.
+        delimiter: between two cells.
+        shape: of one sample, by default the model's.
+    """
+
+    label: str | Annotated[int, Field(ge=0)] | None = None
+    columns: tuple[str, ...] | None = None
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    shape: tuple[Positive, ...] | None = None
+
+
+class LabelSection(_Section):
+    """`[labels]`: names of the classes, in the order of the model's outputs."""
+
+    classes: tuple[str, ...] = Field(min_length=2)
+
+
+class Description(_Section):
+    """A whole data.toml."""
+
+    image: ImageSection | None = None
+    csv: TableSection | None = None
+    labels: LabelSection | None = None
+
+
+def read_description(path: Path) -> Description:
+    """Read a description; a file that is not there describes nothing.
+
+    Raises:
+        DataError: it is damaged, or holds a key or value that is not allowed.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Description()
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    try:
+        return Description.model_validate(document)
+    except ValidationError as error:
+        first: Any = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"] if not str(part).startswith("tuple["))
+        raise DataError(
+            f"{path}: {where or 'the file'}: {first['msg'].removeprefix('Value error, ')}",
+            next_step="docs/bench.md lists the keys of data.toml",
+        ) from error
+
+
+def class_number(name: str, classes: tuple[str, ...] | None, where: str) -> int:
+    """A label as a class number: a name of `classes`, or a whole number.
+
+    Raises:
+        DataError: it is neither.
+    """
+    if classes is not None and name in classes:
+        return classes.index(name)
+    if name.isdecimal():
+        return int(name)
+    raise DataError(
+        f"{where}: the label {name!r} is no class",
+        allowed=", ".join(classes[:20]) if classes else "numbers from 0, or [labels] classes",
+    )
