@@ -1,0 +1,140 @@
+"""pyOCD and gdb, the real programs, write real firmware into QEMU, and the firmware answers.
+
+pyOCD drives the flash controller that QEMU has for the nRF51 with its own flash algorithm; gdb
+writes through QEMU's gdbserver, which does not ask the flash controller.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgepack import runner
+from edgepack.errors import FlashError, WrongImageError
+from edgepack.manifest import Manifest
+from edgepack.pipeline.flashing import flash_and_identify, identify
+from edgepack.toolchain import read_image
+from edgepack.toolchain.formats import flat_binary, load_chunks
+from tests.flash.gdb_remote import GdbRemote
+from tests.flash.mini_elf import real_board
+from tests.flash.pyocd_probe import VirtualProbe
+from tests.flash.qemu_board import blank_board
+
+pytestmark = pytest.mark.emulator
+
+Firmware = Callable[[str, int], tuple[Path, Manifest]]
+NVMC_READY = 0x4001E400
+
+
+def flash_bytes(project: Path, manifest: Manifest) -> bytes:
+    return flat_binary(load_chunks(read_image(project / (manifest.image or ""))))
+
+
+def test_pyocd_flashes_and_the_board_answers(firmware: Firmware) -> None:
+    project, manifest = firmware("microbit", 1)
+    other_project, other = firmware("microbit", 2)
+    board = real_board("microbit", pyocd={"target": "nrf51"})
+    seen: list[float] = []
+
+    def progress(stage: str, fraction: float | None, message: str) -> None:
+        seen.append(fraction or 0.0)
+
+    with blank_board("microbit") as blank, VirtualProbe(GdbRemote(blank.gdb_port)) as probe:
+        flashed = flash_and_identify(
+            project,
+            manifest,
+            board,
+            port=blank.serial,
+            probe=probe.address,
+            progress=progress,
+        )
+        assert flashed.outcome.tool == "pyocd" and flashed.outcome.verified
+        assert flashed.device_build_id == manifest.build_id
+        assert probe.faults == [] and probe.chip.resets >= 1
+        content = flash_bytes(project, manifest)
+        assert probe.chip.read(0, len(content)) == content
+        # the project next door was not flashed
+        with pytest.raises(WrongImageError, match="this board runs something else") as caught:
+            identify(blank.serial, 115200, other.build_id, after="nothing was done")
+        assert manifest.build_id in caught.value.message
+        assert other.build_id in (caught.value.allowed or "")
+        # over firmware that runs: halted, erased, programmed, started
+        again = flash_and_identify(
+            other_project, other, board, port=blank.serial, probe=probe.address
+        )
+        assert again.device_build_id == other.build_id != manifest.build_id
+
+
+def test_pyocd_tells_a_flash_that_does_not_take(
+    firmware: Firmware, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worn bit: what is read back differs in one place."""
+    project, manifest = firmware("microbit", 1)
+    board = real_board("microbit", pyocd={"target": "nrf51"})
+    with blank_board("microbit") as blank, VirtualProbe(GdbRemote(blank.gdb_port)) as probe:
+        honest = probe.chip.read
+
+        def worn(address: int, count: int) -> bytes:
+            data = bytearray(honest(address, count))
+            if address <= 0x204 < address + count:
+                data[0x204 - address] ^= 0x10
+            return bytes(data)
+
+        monkeypatch.setattr(probe.chip, "read", worn)
+        with pytest.raises(FlashError, match="differs from what was written"):
+            flash_and_identify(project, manifest, board, probe=probe.address)
+
+
+def test_pyocd_says_when_the_probe_is_gone(firmware: Firmware) -> None:
+    project, manifest = firmware("microbit", 1)
+    board = real_board("microbit", pyocd={"target": "nrf51"})
+    with pytest.raises(FlashError, match="no debug probe is connected"):
+        flash_and_identify(project, manifest, board, probe="remote:127.0.0.1:1")
+
+
+def test_pyocd_does_not_know_every_chip(firmware: Firmware) -> None:
+    project, manifest = firmware("microbit", 1)
+    board = real_board("microbit", pyocd={"target": "stm32l4r5zitx", "pack": "stm32l4r5zi"})
+    with blank_board("microbit") as blank, VirtualProbe(GdbRemote(blank.gdb_port)) as probe:
+        with pytest.raises(FlashError, match="does not know the chip stm32l4r5zitx") as caught:
+            flash_and_identify(project, manifest, board, probe=probe.address)
+    assert caught.value.next_step == "pyocd pack install stm32l4r5zi"
+
+
+needs_gdb = pytest.mark.skipif(
+    runner.which("gdb-multiarch") is None, reason="gdb-multiarch is not installed"
+)
+
+
+@needs_gdb
+def test_gdb_loads_and_compares(firmware: Firmware) -> None:
+    project, manifest = firmware("microbit", 1)
+    # QEMU has no reset that leaves its flash alone and starts from it: the vector table by hand
+    start = ["set $sp = *(unsigned int *) 0", "set $pc = *(unsigned int *) 4"]
+    board = real_board("microbit", gdb={"after": start})
+    with blank_board("microbit") as blank:
+        flashed = flash_and_identify(
+            project, manifest, board, port=blank.serial, probe=f"127.0.0.1:{blank.gdb_port}"
+        )
+        assert flashed.outcome.verified and flashed.device_build_id == manifest.build_id
+        gdb = GdbRemote(blank.gdb_port)
+        content = flash_bytes(project, manifest)
+        assert gdb.read(0, len(content)) == content
+        gdb.close()
+
+
+@needs_gdb
+def test_gdb_tells_what_is_not_there(firmware: Firmware, tmp_path: Path) -> None:
+    """Between load and comparison the memory is changed: gdb must not call it matched."""
+    project, manifest = firmware("microbit", 1)
+    with blank_board("microbit") as blank:
+        remote = f"127.0.0.1:{blank.gdb_port}"
+        shutil.copytree(project, tmp_path / "p")
+        board = real_board("microbit", gdb={"after": []})
+        flash_and_identify(tmp_path / "p", manifest, board, probe=remote)
+        # QEMU's gdbserver takes 64 KiB of RAM where the chip has 16: no memory, no load
+        with pytest.raises(FlashError, match="no gdbserver listens there"):
+            flash_and_identify(tmp_path / "p", manifest, board, probe="127.0.0.1:1")
