@@ -100,6 +100,18 @@ class BenchSection(_Section):
     samples: int | None = Field(default=None, ge=1, strict=True)
 
 
+class DeviceSection(_Section):
+    """`[[devices]]`: where a board is attached.
+
+    Attributes:
+        target: one of `[build] targets`.
+        port: what `edgepack bench --port` takes; an emulated board needs none.
+    """
+
+    target: str
+    port: str | None = None
+
+
 class Config(_Section):
     """A whole edgepack.toml; `folder` is where it lies, and every path in it starts there."""
 
@@ -109,6 +121,7 @@ class Config(_Section):
     quantize: QuantizeRecipe | None = None
     build: BuildSection
     bench: BenchSection = BenchSection()
+    devices: tuple[DeviceSection, ...] = ()
     folder: Path = Field(default=Path(), exclude=True)
 
     @model_validator(mode="after")
@@ -117,7 +130,15 @@ class Config(_Section):
             raise ValueError("a .tflite model is finished: remove [[compress]] and [quantize]")
         if self.data is None and (self.compress or self.quantize):
             raise ValueError("[[compress]] and [quantize] need samples: add [data] source")
+        for device in self.devices:
+            if device.target not in self.build.targets:
+                raise ValueError(f"[[devices]] target {device.target} is not in [build] targets")
         return self
+
+    def port_of(self, target: str) -> str | None:
+        """The port of the first device with this target that has one."""
+        ports = (d.port for d in self.devices if d.target == target)
+        return next((port for port in ports if port is not None), None)
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""Samples and labels: read from `.npz`, made up from a seed, saved.
+"""Samples and labels: read from `.npz`, CSV or a folder of pictures, made up from a seed, saved.
 
 `X.npz` holds one array per model input, under the input's name or as `input_0`, `input_1`, ...; a
 model with one input may call it `x`. Labels are `y`. The first axis of every array counts
@@ -19,6 +19,8 @@ import numpy as np
 
 from edgepack.errors import DataError
 from edgepack.manifest import TensorInfo
+from edgepack.models.csv_data import read_rows
+from edgepack.models.image_data import read_pictures
 from edgepack.types import Array, DType
 
 _MAX_NAMES = 12  # array names listed in an error
@@ -59,7 +61,8 @@ def load_samples(path: Path, inputs: Sequence[TensorInfo], *, limit: int | None 
     """Read samples for a model.
 
     Args:
-        path: the `.npz` file.
+        path: an `.npz` file, a CSV file, or a folder of pictures; the latter two are for models
+            with one input, and docs/bench.md says how they are described.
         inputs: the model's inputs. Float arrays are quantized with the input's scale and zero point
             where the model takes integers.
         limit: read only the first `limit` samples.
@@ -70,6 +73,8 @@ def load_samples(path: Path, inputs: Sequence[TensorInfo], *, limit: int | None 
     """
     if limit is not None and limit < 1:
         raise DataError(f"cannot run {limit} samples", allowed="1 or more")
+    if path.is_dir() or path.suffix.lower() == ".csv":
+        return _described_samples(path, inputs, limit)
     with _opened(path) as arrays:
         columns = [_column(path, arrays, i, tensor, len(inputs)) for i, tensor in enumerate(inputs)]
         count = _common_count(path, columns)
@@ -80,6 +85,39 @@ def load_samples(path: Path, inputs: Sequence[TensorInfo], *, limit: int | None 
         for (name, array), tensor in zip(columns, inputs, strict=True)
     ]
     return _samples(values, labels[:used] if labels is not None else None, path.name)
+
+
+def _described_samples(path: Path, inputs: Sequence[TensorInfo], limit: int | None) -> Samples:
+    """Samples of a CSV file or of a folder of pictures."""
+    if len(inputs) != 1:
+        raise DataError(
+            f"the model has {len(inputs)} inputs, {path} holds samples of one",
+            allowed="an .npz with input_0, input_1, ...",
+        )
+    (tensor,) = inputs
+    values, labels = _read_described(path, tensor, limit)
+    if values.dtype == np.uint8 and DType(tensor.dtype) is DType.INT8:
+        values = (values.astype(np.int16) - 128).astype(np.int8)  # declared: values = "bytes"
+    elif values.dtype.kind == "f" and DType(tensor.dtype).is_integer and tensor.scale is None:
+        values = _whole(values, str(path))
+    return _samples([convert(values, tensor, str(path))], labels, path.name)
+
+
+def _read_described(
+    path: Path, tensor: TensorInfo, limit: int | None
+) -> tuple[Array, Array | None]:
+    if path.is_dir():
+        pictures = read_pictures(path, tensor.shape, limit=limit)
+        return pictures.values, pictures.labels
+    rows = read_rows(path, tensor.shape, limit=limit)
+    return rows.values, rows.labels
+
+
+def _whole(values: Array, what: str) -> Array:
+    """The numbers of a table as integers, for inputs that are counts or indices."""
+    if (values != np.rint(values)).any():
+        raise DataError(f"{what} holds fractions", allowed="whole numbers: the input is not scaled")
+    return values.astype(np.int64)
 
 
 def random_samples(inputs: Sequence[TensorInfo], count: int, *, seed: int = 0) -> Samples:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +15,15 @@ _RESOURCE_TYPES = ("RESOURCE", "VARIANT", "STRING")
 
 @dataclass(frozen=True)
 class SubgraphFacts:
-    """Tensor indices of one subgraph: its inputs, outputs, and what an invocation computes."""
+    """Tensor indices of one subgraph: its inputs, outputs, and what an invocation computes.
+
+    `names`: of the tensors whose name no other tensor has, to their indices.
+    """
 
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     computed: tuple[int, ...]
+    names: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,14 @@ def _subgraph(schema: Any, model: Any, graph: Any) -> SubgraphFacts:
         tuple(int(i) for i in _list(graph.inputs)),
         tuple(int(i) for i in _list(graph.outputs)),
         tuple(computed),
+        _unique_names(graph),
     )
+
+
+def _unique_names(graph: Any) -> dict[str, int]:
+    names = [(t.name or b"").decode("utf-8", "replace") for t in graph.tensors]
+    times = Counter(names)
+    return {name: index for index, name in enumerate(names) if times[name] == 1}
 
 
 def _is_constant(model: Any, tensor: Any) -> bool:

@@ -148,7 +148,7 @@ def _bench(
         reconnect=request.port is not None and request.reconnect_seconds > 0,
         alone=request.alone,
     )
-    samples = _samples(request, manifest)
+    samples = load_request_samples(request, manifest)
     return bench_project(
         request.project, samples, connect, target_record(target), options, progress
     )
@@ -221,7 +221,12 @@ def target_record(target: Target) -> schema.Target:
     )
 
 
-def _samples(request: BenchRequest, manifest: Manifest) -> Samples:
+def load_request_samples(request: BenchRequest, manifest: Manifest) -> Samples:
+    """The samples that a request names, or random ones.
+
+    Raises:
+        DataError: they do not fit the model's inputs.
+    """
     inputs = manifest.model.inputs
     if not inputs:
         raise DataError(f"model {manifest.model.name} has no inputs: there is nothing to run")

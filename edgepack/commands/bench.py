@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgepack.commands.output import out
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgepack.bench.project import BenchRequest
+
+_CONFIG_SUFFIX = ".toml"
+
 
 def bench(
-    directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A directory that `edgepack build` made.")
+    directories: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DIR...",
+            help="Directories that `edgepack build` made, or an edgepack.toml for all its boards.",
+        ),
     ],
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Samples: an .npz with x (or input_0, ...) and, as y, labels. "
-            "Without it, seeded random inputs.",
+            help="Samples: an .npz with x (or input_0, ...) and, as y, labels; a CSV file; or a "
+            "folder of pictures. Without it, seeded random inputs.",
             show_default=False,
         ),
     ] = None,
@@ -27,10 +39,10 @@ def bench(
         typer.Option(help="How many samples; by default all, or 10 random ones.", min=1),
     ] = None,
     port: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help="A device that runs the image already: /dev/ttyACM0, COM3, socket://host:port. "
-            "Without it, an emulated target is started.",
+            help="A device that runs the image already: /dev/ttyACM0, COM3, socket://host:port; "
+            "repeatable. Without it, an emulated target is started.",
             show_default=False,
         ),
     ] = None,
@@ -55,10 +67,25 @@ def bench(
         bool, typer.Option("--resume", help="Complete an earlier run that was cut short.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Of the random inputs.", min=0)] = 0,
+    oracle: Annotated[
+        bool,
+        typer.Option("--oracle/--no-oracle", help="Compare the output bytes with TFLite Micro's."),
+    ] = True,
     host: Annotated[
         bool, typer.Option("--host/--no-host", help="Also run the samples on this computer.")
     ] = True,
     threads: Annotated[int, typer.Option(help="Threads of the host's run.", min=1)] = 1,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds after which one inference is given up.", min=0.1)
+    ] = 60.0,
+    reconnect: Annotated[
+        float,
+        typer.Option(
+            help="Seconds within which a device at a port that was lost must be back, under any "
+            "name; 0 ends the run at once.",
+            min=0.0,
+        ),
+    ] = 15.0,
     cycles: Annotated[
         bool,
         typer.Option(
@@ -70,40 +97,166 @@ def bench(
     layers: Annotated[
         bool, typer.Option("--layers", help="Also print the figures of each layer.")
     ] = False,
+    bisect: Annotated[
+        bool,
+        typer.Option(
+            "--bisect", help="Only find the first layer whose output differs from the oracle's."
+        ),
+    ] = False,
 ) -> None:
     """Run samples on the device and compare: output bytes, instructions or time, memory, host.
 
-    Exits with 16 when the device computed something else than the oracle.
+    Several DIRs or ports run at the same time and make one table, one run.json each and runs.json.
+    Exits with 16 when a device computed something else than the oracle, and with another code when
+    it failed: with several, that of the first.
 
     \b
     Examples:
         edgepack bench build/model
         edgepack bench build/model --data test.npz --samples 100 --json run.json
-        edgepack bench build/model --port /dev/ttyACM0
+        edgepack bench build/model --port /dev/ttyACM0 --port /dev/ttyACM1
+        edgepack bench build/model --bisect
     """
-    from edgepack.bench.project import RUN_NAME, BenchRequest
-    from edgepack.bench.project import bench as run_bench
-    from edgepack.report.schema import read_run
-    from edgepack.report.terminal import show_run
+    from edgepack.bench.project import BenchRequest
 
-    report_path = json_file or directory / RUN_NAME
-    request = BenchRequest(
-        directory,
-        data,
-        samples,
+    places = _places(directories, port or [])
+    base = BenchRequest(
+        places.pairs[0][0],
+        data or places.data,
+        samples or places.samples,
         seed=seed,
-        port=port,
-        json_path=report_path,
+        port=places.pairs[0][1],
         save_outputs=save_outputs,
         resume=resume,
         host=host,
         threads=threads,
+        oracle=oracle,
+        inference_seconds=timeout,
+        reconnect_seconds=reconnect,
         cycles=cycles,
     )
+    if bisect:
+        _bisect(base, places)
+    elif len(places.pairs) > 1:
+        _several(base, places, json_file)
+    else:
+        _single(base, json_file, layers)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """What runs where, and the samples that a configuration names."""
+
+    pairs: Sequence[tuple[Path, str | None]]
+    data: Path | None = None
+    samples: int | None = None
+
+
+def _places(directories: Sequence[Path], ports: Sequence[str]) -> _Places:
+    from edgepack.bench.several import pair_up
+    from edgepack.errors import UsageError
+
+    configs = [d for d in directories if d.suffix == _CONFIG_SUFFIX]
+    if not configs:
+        return _Places(pair_up(directories, ports))
+    if len(directories) > 1 or ports:
+        raise UsageError(
+            f"{configs[0]} says itself what runs where",
+            allowed="one edgepack.toml alone, or directories and ports",
+        )
+    from edgepack.config import load_config
+
+    config = load_config(configs[0])
+    built = config.folder / config.build.out
+    devices = [(d.target, d.port) for d in config.devices]
+    listed = devices or [(target, None) for target in config.build.targets]
+    data = config.bench.data
+    return _Places(
+        [(built / target, port) for target, port in listed],
+        None if data is None else config.folder / data,
+        config.bench.samples,
+    )
+
+
+def _single(request: BenchRequest, json_file: Path | None, layers: bool) -> None:
+    from dataclasses import replace
+
+    from edgepack.bench.project import RUN_NAME
+    from edgepack.bench.project import bench as run_bench
+    from edgepack.report.schema import read_run
+    from edgepack.report.terminal import show_run
+
+    report_path = json_file or request.project / RUN_NAME
     with out().progress() as progress:
-        report = run_bench(request, progress)
+        report = run_bench(replace(request, json_path=report_path), progress)
     if out().options.as_json:
         out().json(read_run(report_path).model_dump(mode="json"))
         return
     show_run(report, out().console(), layers=layers)
     out().note(f"report: {report_path}")
+
+
+def _several(base: BenchRequest, places: _Places, json_file: Path | None) -> None:
+    from dataclasses import replace
+
+    from edgepack.bench.several import (
+        RUNS_NAME,
+        bench_several,
+        exit_code,
+        report_paths,
+        runs_document,
+        write_runs,
+    )
+    from edgepack.errors import UsageError
+    from edgepack.report.several import Line, show_several
+
+    if base.save_outputs is not None:
+        raise UsageError("--save-outputs goes with one board", next_step="leave it out")
+    requests = [
+        replace(base, project=project, port=port, json_path=path)
+        for (project, port), path in zip(places.pairs, report_paths(places.pairs), strict=True)
+    ]
+    with out().progress() as progress:
+        runs = bench_several(requests, progress)
+    path = json_file or requests[0].project / RUNS_NAME
+    write_runs(path, runs)
+    lines = [Line(r.label, r.report, None if r.error is None else r.error.kind) for r in runs]
+    out().result(runs_document(runs), lambda: show_several(lines, out().console()))
+    for run in runs:
+        if run.error is not None:
+            out().note(f"{run.label}: {run.error}")
+    out().note(f"reports: {path}, and {', '.join(str(r.json_path) for r in requests)}")
+    if exit_code(runs):
+        raise typer.Exit(exit_code(runs))
+
+
+def _bisect(request: BenchRequest, places: _Places) -> None:
+    from dataclasses import asdict
+
+    from edgepack.commands.bisect_text import finding_lines
+    from edgepack.errors import ParityError, UsageError
+    from edgepack.pipeline.bisect import bisect_project
+
+    if len(places.pairs) > 1:
+        raise UsageError("--bisect looks at one board at a time", allowed="one DIR, one --port")
+    with out().progress() as progress:
+        result = bisect_project(request, progress)
+    findings = result.findings
+    document: dict[str, Any] = {
+        "project": result.project.as_posix(),
+        "target": result.target,
+        "function": result.function,
+        "reason": result.reason,
+        **asdict(findings),
+    }
+    if findings.first is not None:
+        document["first"]["tensor"] = findings.first.tensor.model_dump(mode="json")
+        document["first"]["position"] = list(findings.first.position)
+
+    def show() -> None:
+        for line in finding_lines(findings, result.function, result.reason):
+            out().line(line)
+
+    out().result(document, show)
+    if findings.first is not None:
+        raise typer.Exit(ParityError.exit_code)

@@ -96,15 +96,16 @@ def _run_target(
         tflm_arena=build.tflm_arena,
     )
     report_path = project / RUN_NAME
+    port = config.port_of(name)
     bench_request = BenchRequest(
-        project, prepared.samples, config.bench.samples, json_path=report_path
+        project, prepared.samples, config.bench.samples, port=port, json_path=report_path
     )
     try:
         check_replaceable(project, may_replace=is_project)
         report_path.unlink(missing_ok=True)  # a failure must not show the report of another day
         build_cached(request, project, cache, progress)
         if load_target(name).kind is not Kind.HOST:
-            flash_project(project, read_manifest(project), load_target(name))
+            flash_project(project, read_manifest(project), load_target(name), port=port)
         return TargetRun(name, project, bench(bench_request, _titled(progress, name)), None)
     except EdgepackError as error:
         return TargetRun(name, project, _partial(report_path), error)

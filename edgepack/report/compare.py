@@ -120,7 +120,7 @@ def _notes(before: RunReport, after: RunReport) -> tuple[str, ...]:
         ("kinds of target", before.target.kind, after.target.kind),
         ("runtimes", before.runtime, after.runtime),
         ("compilers", _compiler(before), _compiler(after)),
-        ("compiler flags", _flags(before), _flags(after)),
+        ("compiler flags", _only(before, after), _only(after, before)),
         ("samples", before.samples.sha256[:12], after.samples.sha256[:12]),
         ("host CPUs", _cpu(before), _cpu(after)),
     )
@@ -136,8 +136,12 @@ def _compiler(report: RunReport) -> str:
     return report.toolchain.version if report.toolchain else "unknown"
 
 
-def _flags(report: RunReport) -> str:
-    return " ".join(report.toolchain.flags) if report.toolchain else "unknown"
+def _only(report: RunReport, other: RunReport) -> str:
+    """The flags that the other run was not compiled with."""
+    if report.toolchain is None:
+        return "unknown"
+    theirs = other.toolchain.flags if other.toolchain is not None else ()
+    return " ".join(flag for flag in report.toolchain.flags if flag not in theirs) or "none"
 
 
 def _cpu(report: RunReport) -> str:

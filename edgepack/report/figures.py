@@ -156,6 +156,14 @@ def samples_text(report: RunReport) -> str:
     return text
 
 
+def interruption_lines(report: RunReport) -> list[str]:
+    """How often the device was lost and found again, and why."""
+    return [
+        f"lost and found again after {i.samples_done:,} samples: {i.message}"
+        for i in report.interruptions
+    ]
+
+
 def target_text(report: RunReport) -> str:
     """The target in one line, with what kind of figures it gives."""
     t = report.target

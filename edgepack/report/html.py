@@ -7,6 +7,7 @@ from html import escape
 
 from edgepack.report.figures import (
     integer,
+    interruption_lines,
     microseconds,
     parity_text,
     samples_text,
@@ -16,6 +17,7 @@ from edgepack.report.figures import (
     target_text,
 )
 from edgepack.report.schema import Layer, RunReport
+from edgepack.report.several import COLUMNS, Line, cells
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --bar: #3b82f6; --good: #16a34a; --bad: #dc2626 }
@@ -31,7 +33,40 @@ td.w { width: 26% } code { overflow-wrap: anywhere }
 
 
 def render_html(report: RunReport) -> str:
-    """The page. Everything in it is escaped; it holds no script and no link."""
+    """The page of one run. Everything in it is escaped; it holds no script and no link."""
+    return render_pages([report])
+
+
+def render_pages(reports: Sequence[RunReport]) -> str:
+    """One page of any number of runs: a table of all of them first where there are several.
+
+    Raises:
+        ValueError: there is no run.
+    """
+    if not reports:
+        raise ValueError("a page needs a run")
+    title = escape(", ".join(dict.fromkeys(f"{r.model.name} on {r.target.id}" for r in reports)))
+    overview = _overview(reports) if len(reports) > 1 else ""
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        + "\n".join(x for x in (overview, *map(_run, reports)) if x)
+        + "\n</body>\n</html>\n"
+    )
+
+
+def _overview(reports: Sequence[RunReport]) -> str:
+    rows = [
+        cells(Line(r.target.id, r, r.failure.error if r.failure is not None else None))
+        for r in reports
+    ]
+    titles = [title for title, _ in COLUMNS]
+    right = {i for i, (_, flush) in enumerate(COLUMNS) if flush}
+    return f"<h1>{len(reports)} runs</h1>\n{_table(titles, rows, right=right)}"
+
+
+def _run(report: RunReport) -> str:
     sections = [
         _head(report),
         _section("Speed", _speed(report)),
@@ -39,14 +74,7 @@ def render_html(report: RunReport) -> str:
         _section("Layers", _layers(report.layers)),
         _section("How it was made", _table(["", ""], _provenance(report), right=set())),
     ]
-    title = escape(f"{report.model.name} on {report.target.id}")
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(s for s in sections if s)
-        + "\n</body>\n</html>\n"
-    )
+    return "\n".join(s for s in sections if s)
 
 
 def _head(report: RunReport) -> str:
@@ -57,6 +85,7 @@ def _head(report: RunReport) -> str:
         f"<p>{escape(samples_text(report))}</p>",
         f'<p class="{"good" if passed else "bad"}">{escape(parity_text(report))}</p>',
     ]
+    lines += [f"<p>{escape(text)}</p>" for text in interruption_lines(report)]
     if report.failure is not None:
         lines.append(f'<p class="bad">stopped: {escape(report.failure.message)}</p>')
     return "\n".join(lines)

@@ -10,6 +10,7 @@ from rich.text import Text
 from edgepack.report.compare import Comparison
 from edgepack.report.figures import (
     integer,
+    interruption_lines,
     microseconds,
     parity_text,
     samples_text,
@@ -45,6 +46,8 @@ def show_run(report: RunReport, console: Console, *, layers: bool = False) -> No
     console.print(Text(f"samples  {samples_text(report)}"))
     passed = report.parity is None or report.parity.first_mismatch is None
     console.print(Text(f"parity   {parity_text(report)}"), style="green" if passed else "bold red")
+    for text in interruption_lines(report):
+        console.print(Text(f"link     {text}"), style="yellow")
     if report.failure is not None:
         console.print(Text(f"stopped  {report.failure.message}"), style="bold red")
 
