@@ -1,4 +1,4 @@
-"""The boot loader in the ROM of an STM32: ST AN3155, USART protocol used in the STM32 bootloader."""
+"""The boot loader in the ROM of an STM32 (ST AN3155, USART protocol)."""
 
 from __future__ import annotations
 

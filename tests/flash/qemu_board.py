@@ -1,4 +1,4 @@
-"""A QEMU board with blank flash that waits, halted, for whoever flashes it through its gdbserver."""
+"""A QEMU board with blank flash that waits, halted, to be flashed through its gdbserver."""
 
 from __future__ import annotations
 

@@ -98,9 +98,12 @@ def test_pyocd_says_when_the_probe_is_gone(firmware: Firmware) -> None:
 def test_pyocd_does_not_know_every_chip(firmware: Firmware) -> None:
     project, manifest = firmware("microbit", 1)
     board = real_board("microbit", pyocd={"target": "stm32l4r5zitx", "pack": "stm32l4r5zi"})
-    with blank_board("microbit") as blank, VirtualProbe(GdbRemote(blank.gdb_port)) as probe:
-        with pytest.raises(FlashError, match="does not know the chip stm32l4r5zitx") as caught:
-            flash_and_identify(project, manifest, board, probe=probe.address)
+    with (
+        blank_board("microbit") as blank,
+        VirtualProbe(GdbRemote(blank.gdb_port)) as probe,
+        pytest.raises(FlashError, match="does not know the chip stm32l4r5zitx") as caught,
+    ):
+        flash_and_identify(project, manifest, board, probe=probe.address)
     assert caught.value.next_step == "pyocd pack install stm32l4r5zi"
 
 

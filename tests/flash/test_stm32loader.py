@@ -1,4 +1,4 @@
-"""stm32loader, the real program, against a boot loader that speaks AN3155 over a pseudo-terminal."""
+"""stm32loader, the real program, against a boot loader that speaks AN3155 over a pty."""
 
 from __future__ import annotations
 

@@ -8,13 +8,19 @@ from typing import Any
 
 from serial import serialposix
 
-for _name in ("_update_dtr_state", "_update_rts_state"):
 
-    def _tolerant(port: Any, _update: Any = getattr(serialposix.Serial, _name)) -> None:
+def _make_tolerant(name: str) -> None:
+    update = getattr(serialposix.Serial, name)
+
+    def tolerant(port: Any) -> None:
         with contextlib.suppress(OSError):
-            _update(port)
+            update(port)
 
-    setattr(serialposix.Serial, _name, _tolerant)
+    setattr(serialposix.Serial, name, tolerant)
+
+
+for _name in ("_update_dtr_state", "_update_rts_state"):
+    _make_tolerant(_name)
 
 _set = termios.tcsetattr
 
