@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from edgepack.targets import Target
 
@@ -21,6 +21,10 @@ class Compiler:
         compile_flags: this compiler's own, for compiling only.
         install_cxx: the command that installs the C++ compiler with its headers.
         link_flags: before the objects; `link_libs` behind them.
+        dialect: whose options it takes beyond those that all compilers share.
+        own_libc: link edgepack's own C library (firmware/libc) and compile with its headers.
+        linker: the driver that links and its fixed arguments; None: `cc` with the chip's flags.
+        gnu_linker: whether the driver passes every option of GNU's linker on.
     """
 
     name: str
@@ -32,6 +36,15 @@ class Compiler:
     link_flags: tuple[str, ...]
     link_libs: tuple[str, ...]
     install_cxx: str
+    dialect: Literal["gcc", "clang"] = "gcc"
+    own_libc: bool = False
+    linker: tuple[str, ...] | None = None
+    gnu_linker: bool = True
+
+    @property
+    def link_driver(self) -> tuple[str, ...]:
+        """The command that links C, with the chip's flags."""
+        return self.linker if self.linker is not None else (*self.cc, *self.target_flags)
 
 
 class Toolchain(Protocol):
@@ -47,7 +60,11 @@ class Toolchain(Protocol):
         ...
 
     def installed(self, target: Target) -> bool:
-        """Whether its program is on PATH."""
+        """Whether it is there with everything that it needs for the target."""
+        ...
+
+    def install(self, target: Target) -> str:
+        """The command that installs it."""
         ...
 
     def find(self, target: Target) -> Compiler:

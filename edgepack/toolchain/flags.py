@@ -17,9 +17,17 @@ OPTIMIZE = {
     "size": ("-Os", "-fschedule-insns", "-fno-branch-count-reg", "-DEP_DOT_ASM=1"),
     "debug": ("-Og", "-g"),
 }
+# clang's -Og is -O1.
+OPTIMIZE_CLANG = {
+    "balanced": ("-O2",),
+    "speed": ("-O3",),
+    "ram": ("-O2",),
+    "size": ("-Oz",),
+    "debug": ("-O1", "-g"),
+}
 # Goals whose image is fast where the model runs and small everywhere else.
 OPTIMIZE_MODEL = ("balanced", "ram", "speed")
-SMALL = ("-Os", "-fno-tree-loop-distribute-patterns")
+SMALL = {"gcc": ("-Os", "-fno-tree-loop-distribute-patterns"), "clang": ("-Oz",)}
 C_STANDARD = ("-std=c99",)
 CXX_STANDARD = ("-std=c++17", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics")
 # A freestanding C++ library lacks parts that TFLM's headers include.
@@ -39,12 +47,12 @@ SECTIONS = (
 MATH = ("-fno-math-errno",)
 
 
-def optimize_flags(optimize: str) -> tuple[str, ...]:
-    """The flags of an optimisation goal.
+def optimize_flags(optimize: str, dialect: str = "gcc") -> tuple[str, ...]:
+    """The flags of an optimisation goal, for GCC or for clang.
 
     Raises:
         ConfigError: it is none of `OPTIMIZE`.
     """
     if optimize not in OPTIMIZE:
         raise ConfigError(f"unknown optimize = {optimize!r}", allowed=", ".join(OPTIMIZE))
-    return OPTIMIZE[optimize]
+    return (OPTIMIZE_CLANG if dialect == "clang" else OPTIMIZE)[optimize]

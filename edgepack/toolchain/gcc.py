@@ -37,10 +37,13 @@ class Gcc:
     def installed(self, target: Target) -> bool:
         return runner.which(target.soc.toolchain["gcc"].prefix + "gcc") is not None
 
+    def install(self, target: Target) -> str:
+        prefix = target.soc.toolchain["gcc"].prefix
+        return _INSTALL.get(prefix, f"install {prefix}gcc and put it on PATH")
+
     def find(self, target: Target) -> Compiler:
         record = target.soc.toolchain["gcc"]
-        install = _INSTALL.get(record.prefix, f"install {record.prefix}gcc and put it on PATH")
-        cc = runner.require(record.prefix + "gcc", install=install)
+        cc = runner.require(record.prefix + "gcc", install=self.install(target))
         cxx = runner.which(record.prefix + "g++")
         specs = _picolibc(cc) if record.prefix.startswith("riscv64") else ()
         return Compiler(

@@ -28,6 +28,9 @@ class HostCc:
     def installed(self, target: Target) -> bool:
         return _pick("CC", ("cc", "gcc", "clang")) is not None
 
+    def install(self, target: Target) -> str:
+        return _INSTALL
+
     def find(self, target: Target) -> Compiler:
         cc = _pick("CC", ("cc", "gcc", "clang"))
         if cc is None:
@@ -37,17 +40,19 @@ class HostCc:
                 next_step=_INSTALL,
             )
         record = target.soc.toolchain["host"]
+        version = version_line(cc[0])
         return Compiler(
             name=self.name,
             cc=cc,
             cxx=_pick("CXX", ("c++", "g++", "clang++")),
-            version=version_line(cc[0]),
+            version=version,
             target_flags=record.flags,
             # -ffp-contract=off: fused multiply-adds would make float layers differ from TFLite's
             compile_flags=("-ffp-contract=off",),
             link_flags=("-Wl,--build-id=none",),
             link_libs=record.libs,
             install_cxx=_INSTALL_CXX,
+            dialect="clang" if "clang" in version else "gcc",
         )
 
 
