@@ -16,7 +16,9 @@ def finding_lines(findings: Findings, function: str | None, reason: str | None) 
         lines.append(f"note: {missing}")
     first = findings.first
     if first is None:
-        lines.append("every tensor is right")
+        lines.append(
+            "every tensor that was compared is right" if missing else "every tensor is right"
+        )
         return lines
     where = f"layer {first.layer} of {findings.layers}, {first.op}"
     lines += [

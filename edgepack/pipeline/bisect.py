@@ -17,10 +17,11 @@ from edgepack.bench.bisect import (
     find_first_difference,
     open_reference,
 )
+from edgepack.bench.oracle import TFLM_INSTALL, TFLM_MISSING
 from edgepack.bench.project import BenchRequest, connect_project, load_request_samples
 from edgepack.bench.run import read_model
 from edgepack.bench.session import Session
-from edgepack.errors import UnsupportedError
+from edgepack.errors import MissingToolError, UnsupportedError
 from edgepack.flash import require_image
 from edgepack.link.framed import LinkTiming
 from edgepack.manifest import Manifest, read_manifest
@@ -50,6 +51,7 @@ def bisect_project(request: BenchRequest, progress: Progress = silent) -> Bisect
 
     Raises:
         UnsupportedError: the project's runtime cannot report layers.
+        MissingToolError: there is nothing to compare a single tensor with.
         EdgepackError: as `bench`.
     """
     project = request.project
@@ -74,6 +76,12 @@ def bisect_project(request: BenchRequest, progress: Progress = silent) -> Bisect
         with connect() as device:
             assert isinstance(device, Session)
             findings = find_first_difference(device, manifest, samples, reference, progress)
+    if not findings.compared:
+        raise MissingToolError(
+            f"there is nothing to compare the layers with: {TFLM_MISSING}, and no build for this "
+            "computer",
+            next_step=TFLM_INSTALL,
+        )
     plan = _plan_of(project, findings)
     return BisectResult(
         project, manifest.target, findings, plan.get("function"), plan.get("reason")
