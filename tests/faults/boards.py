@@ -77,7 +77,8 @@ class FakeBoard:
         model = FakeModel(
             stub.INPUTS, stub.OUTPUTS, compute, "stub", stub.BUILD_ID, layers=2, reset=reset
         )
-        self._server = FakeServer(FakeDevice(model))
+        self.device = FakeDevice(model)
+        self._server = FakeServer(self.device)
         self._server.__enter__()
 
     def address(self) -> Address:
@@ -87,7 +88,7 @@ class FakeBoard:
         self._server.restart()
 
     def hang(self) -> None:
-        self._server.device.hung = True
+        self.device.hung = True
 
     def ready(self) -> None:
         self._server.restart()
