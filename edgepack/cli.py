@@ -28,7 +28,9 @@ from edgepack.commands import (
     doctor,
     flash,
     inspect,
+    report,
     run_all,
+    serve,
     targets,
 )
 from edgepack.commands.arguments import hoist
@@ -48,6 +50,8 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("build", build.build),
     ("flash", flash.flash),
     ("bench", bench.bench),
+    ("report", report.report),
+    ("serve", serve.serve),
     ("targets", targets.targets),
     ("devices", devices.devices),
     ("doctor", doctor.doctor),

@@ -1,4 +1,4 @@
-"""How a model appears in the MLPerf Tiny text protocol: its id, and what `db` and `results` carry."""
+"""How a model appears in the text protocol: its task id, and what `db` and `results` carry."""
 
 from __future__ import annotations
 
