@@ -163,7 +163,7 @@ def _read(path: Path, settings: ImageSection, height: int, width: int, mode: str
         from PIL import Image, ImageOps
     except ImportError:
         raise MissingToolError(
-            "Pillow is not installed, which reads pictures",
+            "Pillow, which reads pictures, is not installed",
             next_step="pip install edgepack[images]",
         ) from None
     try:
