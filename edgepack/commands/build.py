@@ -39,7 +39,7 @@ class Optimize(StrEnum):
 
 
 def build(
-    model: Annotated[Path, typer.Argument(help="An integer or float .tflite model.")],
+    model: Annotated[Path, typer.Argument(help="A model: .tflite, or any format that `edgepack convert` takes.")],
     target: Annotated[
         str, typer.Option("--target", "-t", help="A name that `edgepack targets` lists.")
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,31 +11,45 @@ import typer
 from edgepack.commands.output import Column, out
 
 if TYPE_CHECKING:
+    from edgepack.convert.report import Conversion
     from edgepack.inspection import Inspection, Room
     from edgepack.models.handle import ModelHandle
 
 
 def inspect(
-    model: Annotated[Path, typer.Argument(help="A .tflite or .keras file.", show_default=False)],
+    model: Annotated[
+        Path, typer.Argument(help="A model of any format (docs/convert.md).", show_default=False)
+    ],
 ) -> None:
     """Show what is in a model: operators, shapes, types, MACs, memory, and where it fits.
 
     \b
     Examples:
         edgepack inspect model.tflite
+        edgepack inspect model.h5
         edgepack inspect model.tflite --json
     """
     from edgepack.inspection import inspect_tflite
-    from edgepack.models.load import load_model
+    from edgepack.models.handle import ModelFormat
+    from edgepack.models.load import format_of
 
-    if model.suffix.lower() != ".tflite":
-        with out().progress() as progress:
-            progress("inspect", None, f"loading {model.name}")
-            handle = load_model(model)
-        out().result(_handle_document(handle), lambda: _show_handle(handle))
+    if format_of(model) is ModelFormat.TFLITE:
+        report = inspect_tflite(model, _rooms())
+        out().result(report.as_dict(), lambda: _show(report))
         return
-    report = inspect_tflite(model, _rooms())
-    out().result(report.as_dict(), lambda: _show(report))
+    from edgepack.pipeline.convert import convert_cached
+
+    with out().progress() as progress:
+        done = convert_cached(model, progress=progress)
+    report = replace(inspect_tflite(done.path, _rooms()), name=model.stem)
+    handle = replace(done.source, macs=report.macs)
+    document = {**report.as_dict(), "source": handle.as_dict(), "warnings": list(done.warnings)}
+
+    def show() -> None:
+        _show_source(handle, done)
+        _show(report)
+
+    out().result(document, show)
 
 
 def _rooms() -> list[Room]:
@@ -143,26 +158,23 @@ def _show_support(report: Inspection) -> None:
     )
 
 
-def _handle_document(handle: ModelHandle) -> dict[str, object]:
-    return {
-        "name": handle.path.stem,
-        "format": handle.format.value,
-        "sha256": handle.sha256,
-        "producer": handle.producer,
-        "inputs": [tensor.as_dict() for tensor in handle.inputs],
-        "outputs": [tensor.as_dict() for tensor in handle.outputs],
-        "weights": handle.parameters,
-    }
-
-
-def _show_handle(handle: ModelHandle) -> None:
+def _show_source(handle: ModelHandle, done: Conversion) -> None:
+    """What the file holds, before what it converts to."""
     o = out()
-    o.line(f"{handle.path.name}: {handle.format.value}, sha256 {handle.sha256[:16]}")
-    if handle.producer:
-        o.line(f"written by {handle.producer}")
+    written = f", written by {handle.producer}" if handle.producer else ""
+    opset = f", operators {handle.opset}" if handle.opset else ""
+    o.line(
+        f"{handle.path.name}: {handle.format.value}, sha256 {handle.sha256[:16]}{written}{opset}"
+    )
     for role, tensors in (("input", handle.inputs), ("output", handle.outputs)):
         for i, t in enumerate(tensors):
-            shape = "x".join("?" if size < 0 else str(size) for size in t.shape)
-            o.line(f"{role} {i}: {t.dtype.value} {shape}   ({t.name})")
-    o.line(f"{handle.parameters:,} weights")
-    o.line("Quantized to an integer .tflite, it can be compared with the targets.")
+            shape = "x".join("?" if size < 0 else str(size) for size in t.shape) or "scalar"
+            layout = f" {t.layout}" if t.layout else ""
+            o.line(f"{role} {i}: {t.dtype.value} {shape}{layout}   ({t.name})")
+    if handle.labels:
+        o.line(f"{len(handle.labels)} labels: {', '.join(handle.labels[:12])}")
+    for parity in done.parity:
+        o.line(f"converted to .tflite, compared with the source: {parity}")
+    for warning in done.warnings:
+        o.line(f"warning: {warning}", style="yellow")
+    o.line()

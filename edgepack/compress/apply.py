@@ -60,7 +60,7 @@ def apply(
     """
     if not steps:
         raise UsageError("there is no compression step", allowed="at least one [[compress]] table")
-    if handle.format is not ModelFormat.KERAS:
+    if handle.format not in (ModelFormat.KERAS, ModelFormat.KERAS_H5):
         raise UnsupportedError(
             f"{handle.path.name} is a {handle.format.value} model, which cannot be trained",
             allowed="a .keras model, or an entry that makes one",

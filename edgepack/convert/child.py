@@ -20,8 +20,6 @@ from edgepack.models.progress import Progress
 from edgepack.models.tflite_file import operator_name
 
 RESULT_NAME = "model"
-# Above this a float model's difference is worth a word although it may be rounding.
-_NOTABLE = 1e-4
 
 
 def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -96,7 +94,7 @@ def _judge(parity: list[Parity], output: Output, source: Source) -> list[str]:
             allowed=f"{output.tolerance:g} of the outputs' range",
             next_step="report this model as a defect of the converter; --to tflite is the closest",
         )
-    if worst.max_relative > _NOTABLE:
+    if worst.max_relative > output.notable:
         return [f"source and result differ: {worst}"]
     return []
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from edgepack.convert.dynamic import to_dynamic
 from edgepack.convert.float16 import to_float16
 
-# A tolerance of max |source - result| over the range of the source's output values.
+# Tolerances and notable differences: shares of max |source - result| over the range of the source's output values.
 FLOAT_TOLERANCE = 1e-3  # float32 in another order of additions stays far below it
-FLOAT16_TOLERANCE = 2e-2  # 11 bits of every weight, through tens of layers
+FLOAT16_TOLERANCE = 5e-2  # 11 bits of every weight, through tens of layers
+FLOAT_NOTABLE = 1e-4
+FLOAT16_NOTABLE = 5e-3
+DYNAMIC_NOTABLE = 0.1  # 8 bits of every weight and, afresh for every sample, every activation
 
 
 @dataclass(frozen=True)
@@ -30,17 +33,23 @@ class Output:
         write: the converted `.tflite` -> what is written; None keeps it as it is.
         tolerance: above which a difference from the source fails the conversion; None only reports
             it. Applies to float sources.
+        notable: above which a difference is worth a warning.
         is_tflite: whether LiteRT can run it, so that it can be compared with the source.
     """
 
     suffix: str
     write: Callable[[bytes], Written] | None
     tolerance: float | None
+    notable: float = FLOAT_NOTABLE
     is_tflite: bool = True
 
 
 OUTPUTS: dict[str, Output] = {
     "tflite": Output(".tflite", None, FLOAT_TOLERANCE),
-    "tflite-float16": Output(".tflite", lambda data: Written(*to_float16(data)), FLOAT16_TOLERANCE),
-    "tflite-dynamic": Output(".tflite", lambda data: Written(*to_dynamic(data)), None),
+    "tflite-float16": Output(
+        ".tflite", lambda data: Written(*to_float16(data)), FLOAT16_TOLERANCE, FLOAT16_NOTABLE
+    ),
+    "tflite-dynamic": Output(
+        ".tflite", lambda data: Written(*to_dynamic(data)), None, DYNAMIC_NOTABLE
+    ),
 }

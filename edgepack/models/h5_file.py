@@ -9,7 +9,7 @@ from edgepack.models.handle import ModelFormat, ModelHandle
 from edgepack.models.isolate import Task, require_package, run_task
 from edgepack.models.keras_file import LOAD_SECONDS
 
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"  # HDF5 File Format Specification 3.0, II.A
+SIGNATURE = b"\x89HDF\r\n\x1a\n"  # HDF5 File Format Specification 3.0, II.A
 MAX_FILE_BYTES = 4 * 2**30
 
 
@@ -25,8 +25,8 @@ def check_h5(path: Path, trust_model_code: bool = False) -> None:
     if size > MAX_FILE_BYTES:
         raise ModelError(f"{path} has {size} bytes", allowed=f"at most {MAX_FILE_BYTES}")
     with path.open("rb") as file:
-        begin = file.read(len(_SIGNATURE))
-    if begin != _SIGNATURE:
+        begin = file.read(len(SIGNATURE))
+    if begin != SIGNATURE:
         raise ModelError(
             f"{path} is no HDF5 file: it begins with {begin!r}",
             allowed="a model saved with model.save('model.h5')",

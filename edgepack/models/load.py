@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgepack.errors import ModelError, UnsupportedError
+from edgepack.models.h5_file import SIGNATURE as H5_SIGNATURE
 from edgepack.models.h5_file import check_h5, load_h5
 from edgepack.models.handle import ModelFormat, ModelHandle
 from edgepack.models.keras_file import check_keras, load_keras_file
@@ -19,6 +20,7 @@ from edgepack.models.saved_model_file import (
     is_saved_model,
     load_saved_model,
 )
+from edgepack.models.tflite_file import IDENTIFIER as TFLITE_IDENTIFIER
 from edgepack.models.tflite_file import check_tflite, load_tflite
 
 Loader = Callable[[Path], ModelHandle]
@@ -86,6 +88,9 @@ def format_of(path: Path) -> ModelFormat:
     suffix = path.suffix.lower()
     if suffix in SUFFIXES:
         return SUFFIXES[suffix]
+    sniffed = _by_content(path)
+    if sniffed is not None:
+        return sniffed
     next_step = None
     if path.name == "saved_model.pb":
         next_step = f"name its folder: {path.parent}"
@@ -100,6 +105,15 @@ def format_of(path: Path) -> ModelFormat:
         allowed=allowed_formats(),
         next_step=next_step,
     )
+
+
+def _by_content(path: Path) -> ModelFormat | None:
+    """The format of a file whose name says nothing, by its first bytes."""
+    with path.open("rb") as file:
+        begin = file.read(8)
+    if begin[4:8] == TFLITE_IDENTIFIER:
+        return ModelFormat.TFLITE
+    return ModelFormat.KERAS_H5 if begin == H5_SIGNATURE else None
 
 
 def load_model(path: Path) -> ModelHandle:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,13 +14,12 @@ from edgepack.emit.tflm_files import TflmBuild
 from edgepack.errors import (
     BuildError,
     MissingToolError,
-    ModelError,
-    UnsupportedError,
     UsageError,
 )
 from edgepack.manifest import MANIFEST_NAME, Manifest, read_manifest
 from edgepack.models.progress import Progress, silent
 from edgepack.ops.shared.kernel import Isa
+from edgepack.pipeline.convert import as_tflite
 from edgepack.resources import firmware_dir, templates_dir
 from edgepack.targets import Target, load_target
 from edgepack.toolchain import (
@@ -95,8 +94,15 @@ def build_project(
     """
     target = load_target(request.target)
     check_replaceable(out, may_replace=is_project)
+    request = _converted(request, progress)
     with new_directory(out, may_replace=is_project) as building:
         return _fill(request, target, building, out, compile_it, progress)
+
+
+def _converted(request: BuildRequest, progress: Progress) -> BuildRequest:
+    """The same request for a `.tflite`: any other model is converted, once."""
+    tflite = as_tflite(request.model, progress=progress)
+    return replace(request, model=tflite, name=request.model_name)
 
 
 def build_cached(request: BuildRequest, out: Path, cache: Cache, progress: Progress) -> Artefact:
@@ -141,14 +147,6 @@ def _fill(
     progress: Progress,
 ) -> Manifest:
     stage = f"build {target.id}"
-    if request.model.suffix.lower() not in (".tflite", ""):
-        raise UnsupportedError(
-            f"{request.model.name} is not a .tflite model",
-            allowed=".tflite; other models go through edgepack.toml, [model] source",
-            next_step=f"edgepack inspect {request.model}",
-        )
-    if not request.model.exists():
-        raise ModelError(f"{request.model} does not exist", allowed="a .tflite file")
     progress(stage, 0.0, "generating C")
     spec = ProjectSpec(
         target.id,

@@ -22,10 +22,11 @@ from edgepack.models.entry import (
     run_data_entry,
     run_model_entry,
 )
-from edgepack.models.handle import ModelHandle
+from edgepack.models.handle import ModelHandle, digest_of
 from edgepack.models.isolate import has_package, require_package, warm_children
 from edgepack.models.load import load_model
 from edgepack.models.progress import Progress
+from edgepack.pipeline.convert import convert_cached
 from edgepack.quantize.int8 import MODEL_NAME as TFLITE_NAME
 from edgepack.quantize.int8 import TEST_NAME, quantize_int8, write_samples
 
@@ -73,6 +74,8 @@ def prepare_model(config: Config, cache: Cache, progress: Progress) -> Prepared:
     if source.lower().endswith(".tflite"):
         model = existing(config, "model.source", source)
         return _finished(config, cache, model, progress, ())
+    if not is_entry(source) and config.quantize is None and not config.compress:
+        return _converted(config, cache, progress)
     if not has_package("tensorflow"):
         if config.model.fallback is None:
             require_package("tensorflow", extra="tf", why=f"to train or convert {source}")
@@ -84,6 +87,22 @@ def prepare_model(config: Config, cache: Cache, progress: Progress) -> Prepared:
         )
         return _finished(config, cache, model, progress, (note,))
     return _trained(config, cache, progress)
+
+
+def _converted(config: Config, cache: Cache, progress: Progress) -> Prepared:
+    """A model of another format that is built in the precision that it has."""
+    source = existing(config, "model.source", config.model.source)
+    try:
+        done = convert_cached(source, cache=cache, progress=progress)
+    except MissingToolError as error:
+        if config.model.fallback is None:
+            raise
+        model = existing(config, "model.fallback", config.model.fallback)
+        note = f"{error.message}: started from {model.name}"
+        return _finished(config, cache, model, progress, (note,))
+    prepared = _finished(config, cache, done.path, progress, done.warnings)
+    reused = ("convert",) if done.reused else ()
+    return replace(prepared, seconds={"convert": done.seconds}, reused=reused)
 
 
 def existing(config: Config, key: str, name: str) -> Path:
@@ -196,7 +215,7 @@ class _Chain:
     def _source_key(self) -> str:
         if is_entry(self.config.model.source):
             return ""
-        return file_digest(existing(self.config, "model.source", self.config.model.source))
+        return digest_of(existing(self.config, "model.source", self.config.model.source))
 
     def _data(self) -> Path:
         assert self.config.data is not None

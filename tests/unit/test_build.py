@@ -104,6 +104,7 @@ def test_what_is_not_ours_is_refused(content: dict[str, str], model: Path, tmp_p
 
 def test_failures_leave_nothing_behind(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "project"
+    (tmp_path / "net.mat").write_text("weights")
     before = _names(tmp_path)
     broken = tmp_path / "small.tflite"
     whole = broken.read_bytes()
@@ -113,7 +114,7 @@ def test_failures_leave_nothing_behind(model: Path, tmp_path: Path) -> None:
     broken.write_bytes(b"not a model")
     assert _build(broken, out) == ModelError.exit_code
     assert _build(tmp_path / "absent.tflite", out) == ModelError.exit_code
-    assert _build(tmp_path / "net.onnx", out) == UnsupportedError.exit_code
+    assert _build(tmp_path / "net.mat", out) == UnsupportedError.exit_code
     assert _build(model, out, "--optimize", "nonsense") == UsageError.exit_code
     assert _names(tmp_path) == before
 
