@@ -79,6 +79,7 @@ class GdbFlash:
             "set confirm off",
             "set pagination off",
             "set remotetimeout 10",
+            "set tcp connect-timeout 3",
             f"target extended-remote {remote}",
             *options.before,
             "load",

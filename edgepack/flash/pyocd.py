@@ -26,7 +26,7 @@ class PyocdOptions(Options):
 
 
 _CAPABILITIES = Capabilities(
-    formats=("elf",),
+    formats=("bin",),
     verifies=True,
     resets=True,
     needs_hardware=True,
@@ -51,12 +51,10 @@ class PyocdFlash:
 
     def command(self, request: FlashRequest) -> tuple[str, ...]:
         options = PyocdOptions.model_validate(request.options)
-        raw = flash_file(request, "bin")
-        commands = (
-            f"load {quote(str(request.image))}",
-            f"compare 0x{first_address(request):08x} {quote(str(raw))}",
-            "reset",
-        )
+        # the raw binary: from an ELF file pyOCD leaves the gaps as they were, and no file says how
+        raw = quote(str(flash_file(request, "bin")))
+        start = f"0x{first_address(request):08x}"
+        commands = (f"load {raw} {start}", f"compare {start} {raw}", "reset")
         return (
             *(python_tool("pyocd", "pyocd") or ("pyocd",)),
             "commander",
@@ -106,7 +104,12 @@ def _hints(options: PyocdOptions) -> tuple[Hint, ...]:
             f"pyocd pack install {pack}",
         ),
         Hint(
-            r"no (connected|available) debug probes|no target device available|no probe",
+            r"connection refused|name or service not known|timed out.*remote",
+            "no probe server listens there",
+            "start it where the probe is plugged in: pyocd server",
+        ),
+        Hint(
+            r"no (connected|available) debug probe|no target device available|no probe",
             "no debug probe is connected",
             "plug in the board's debug connector; pyocd list shows what is there",
         ),

@@ -66,8 +66,14 @@ class VirtualChip:
         self._transfer = 0
         self._was_reset = True
         self._locked_up = False
+        self._held = False
         self._breakpoint: int | None = None
         self.resets = 0
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the reset pin is asserted."""
+        return self._held
 
     # -- running and halting
 
@@ -102,6 +108,14 @@ class VirtualChip:
             self._drop_breakpoint()
             return True
         return False
+
+    def hold_reset(self, asserted: bool) -> None:
+        """The reset pin: the core stands still while it is asserted, and starts over afterwards."""
+        self._held = asserted
+        if asserted:
+            self._halt()
+        else:
+            self._reset()
 
     def _reset(self) -> None:
         self._halt()
@@ -172,7 +186,7 @@ class VirtualChip:
     def _set_control(self, control: int) -> None:
         self._control = control
         wanted = bool(control & _C_HALT and control & _C_DEBUGEN)
-        if wanted:
+        if wanted or self._held:
             self._halt()
         elif control & _C_STEP and control & _C_DEBUGEN:
             self._halt()
@@ -257,8 +271,9 @@ class VirtualProbe(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, gdb: GdbRemote) -> None:
+    def __init__(self, gdb_port: int) -> None:
         super().__init__(("127.0.0.1", 0), _Client)
+        self._gdb = gdb = GdbRemote(gdb_port)
         self.chip = VirtualChip(gdb)
         self._port = _Port(self.chip)
         self._lock = threading.Lock()
@@ -269,6 +284,7 @@ class VirtualProbe(socketserver.ThreadingTCPServer):
     def __exit__(self, *details: object) -> None:
         self.shutdown()
         self.server_close()
+        self._gdb.close()
 
     @property
     def address(self) -> str:
@@ -294,14 +310,13 @@ class VirtualProbe(socketserver.ThreadingTCPServer):
         def put_words(handle: int, address: int, data: list[int]) -> None:
             chip.write(address, b"".join(word.to_bytes(4, "little") for word in data))
 
-        quiet = (
-            "hello open close lock unlock connect disconnect swj_sequence set_clock reset "
-            "assert_reset flush"
-        )
+        quiet = "hello open close lock unlock connect disconnect swj_sequence set_clock flush"
         return {
             **dict.fromkeys(quiet.split(), nothing),
             "readprop": lambda name: _PROPERTIES[name],
-            "is_reset_asserted": lambda: False,
+            "reset": lambda: [chip.hold_reset(True), chip.hold_reset(False)] and None,
+            "assert_reset": chip.hold_reset,
+            "is_reset_asserted": lambda: chip.is_held,
             "has_swo": lambda: False,
             "read_dp": port.read_dp,
             "write_dp": port.write_dp,

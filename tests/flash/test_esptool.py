@@ -13,6 +13,7 @@ from tests.flash.esp_rom import EspChip, EspPort
 from tests.flash.mini_elf import code, real_board, write_board_project
 
 OFFSET = 0x10000
+ARGS = "idf/args.json"
 
 
 def flash(tmp_path: Path, chip: EspChip, **options: object) -> FlashOutcome:
@@ -65,9 +66,7 @@ def test_a_chip_that_is_not_in_download_mode_is_explained(tmp_path: Path) -> Non
 def test_the_parts_of_an_esp_idf_build_are_written(tmp_path: Path) -> None:
     """`idf.py build` leaves boot loader, partition table, application, and a list of them."""
     chip = EspChip()
-    board = real_board(
-        "netduinoplus2", esptool={"chip": "esp32c3", "flasher_args": "idf/args.json"}
-    )
+    board = real_board("netduinoplus2", esptool={"chip": "esp32c3", "flasher_args": ARGS})
     manifest = write_board_project(tmp_path / "p", board)
     idf = tmp_path / "p" / "idf"
     (idf / "boot").mkdir(parents=True)
@@ -78,7 +77,7 @@ def test_the_parts_of_an_esp_idf_build_are_written(tmp_path: Path) -> None:
         "write_flash_args": ["--flash_mode", "dio", "--flash_size", "4MB", "--flash_freq", "80m"],
         "flash_files": {hex(at): name for at, name in parts.items()},
     }
-    (idf / "args.json").write_text(json.dumps(said), "utf-8")
+    (tmp_path / "p" / ARGS).write_text(json.dumps(said), "utf-8")
     with EspPort(chip) as port:
         outcome = flash_project(tmp_path / "p", manifest, board, port=port.url)
     assert outcome.verified and "--flash-mode" in outcome.command
@@ -88,9 +87,7 @@ def test_the_parts_of_an_esp_idf_build_are_written(tmp_path: Path) -> None:
 
 
 def test_a_missing_esp_idf_build_is_explained(tmp_path: Path) -> None:
-    board = real_board(
-        "netduinoplus2", esptool={"chip": "esp32c3", "flasher_args": "idf/args.json"}
-    )
+    board = real_board("netduinoplus2", esptool={"chip": "esp32c3", "flasher_args": ARGS})
     manifest = write_board_project(tmp_path / "p", board)
     with pytest.raises(FlashError, match="does not say what to flash where"):
         flash_project(tmp_path / "p", manifest, board, port="socket://127.0.0.1:1")
