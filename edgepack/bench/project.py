@@ -162,6 +162,7 @@ def connect_project(
     port: str | None = None,
     timing: LinkTiming | None = None,
     emulator: Sequence[str] = (),
+    player: Player = "auto",
     patience: float = 15.0,
     stop: threading.Event | None = None,
 ) -> Connect:
@@ -173,6 +174,7 @@ def connect_project(
         port: a pyserial URL, or None to start something.
         timing: how long to wait.
         emulator: added to an emulator's command line.
+        player: which emulator.
         patience: seconds within which a device at a port must be back when it is opened again.
         stop: once set, whoever reads from the device gets a KeyboardInterrupt.
     """
@@ -184,7 +186,7 @@ def connect_project(
             [tensor.bytes for tensor in model.inputs],
             [tensor.bytes for tensor in model.outputs],
         )
-        most = target.soc.uart.max_baud
+        most = target.uart.max_baud
         if target.kind is Kind.HARDWARE and most is not None:
             session.raise_baud(most)
 
@@ -202,7 +204,7 @@ def connect_project(
     @contextlib.contextmanager
     def connect() -> Iterator[Device]:
         with (
-            launch(project, manifest, target, emulator) as board,
+            launch(project, manifest, target, emulator, player) as board,
             PortConnect(replace(settings, url=board.url), check)() as device,
         ):
             yield device
@@ -210,9 +212,12 @@ def connect_project(
     return connect
 
 
-def target_record(target: Target) -> schema.Target:
-    """What run.json says about a target."""
+def target_record(target: Target, emulator: Emulator | None = None) -> schema.Target:
+    """What run.json says about a target, and about what played it."""
     return schema.Target(
+        emulator=None
+        if emulator is None
+        else schema.Emulator(name=emulator.name, version=emulator.version),
         id=target.id,
         cpu=target.cpu,
         clock_hz=target.clock_hz,

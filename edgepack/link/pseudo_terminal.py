@@ -108,7 +108,7 @@ class _Pump:
             self._poll.unregister(descriptor)
         if self._stop in ready:
             return False
-        return self._move(ready, closed)
+        return self._move(ready, closed or bool(ready.get(self._master, 0) & select.POLLHUP))
 
     def _wanted(self, closed: bool) -> dict[int, int]:
         device = select.POLLOUT if self._to_device else 0
