@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 
 from edgepack.manifest import Manifest
@@ -47,11 +48,11 @@ def write_elf(path: Path, target: Target, text: bytes) -> bytes:
     return body
 
 
-def real_board(like: str, **tools: dict[str, object]) -> Target:
+def real_board(like: str, **tools: Mapping[str, object]) -> Target:
     """A board that is plugged in, with a known board's chip, and these flash tools in order."""
     target = load_target(like)
     methods = tuple(
-        FlashMethod(tool=name, options=options, source="this test only")
+        FlashMethod(tool=name, options=dict(options), source="this test only")
         for name, options in tools.items()
     )
     changes = {"kind": Kind.HARDWARE, "emulator": None, "flash": methods}

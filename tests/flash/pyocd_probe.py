@@ -134,7 +134,8 @@ class VirtualChip:
                 for at in range(address & ~3, address + count, 4)
             )
             return words[address & 3 :][:count]
-        return self._in_between(lambda: self._gdb.read(address, count))
+        data: bytes = self._in_between(lambda: self._gdb.read(address, count))
+        return data
 
     def write(self, address: int, data: bytes) -> None:
         if address >> 28 == 0xE:
@@ -310,11 +311,19 @@ class VirtualProbe(socketserver.ThreadingTCPServer):
         def put_words(handle: int, address: int, data: list[int]) -> None:
             chip.write(address, b"".join(word.to_bytes(4, "little") for word in data))
 
+        def pulse() -> None:
+            chip.hold_reset(True)
+            chip.hold_reset(False)
+
+        def write_ap_multiple(address: int, values: list[int]) -> None:
+            for value in values:
+                port.write_ap(address, value)
+
         quiet = "hello open close lock unlock connect disconnect swj_sequence set_clock flush"
         return {
             **dict.fromkeys(quiet.split(), nothing),
             "readprop": lambda name: _PROPERTIES[name],
-            "reset": lambda: [chip.hold_reset(True), chip.hold_reset(False)] and None,
+            "reset": pulse,
             "assert_reset": chip.hold_reset,
             "is_reset_asserted": lambda: chip.is_held,
             "has_swo": lambda: False,
@@ -323,7 +332,7 @@ class VirtualProbe(socketserver.ThreadingTCPServer):
             "read_ap": port.read_ap,
             "write_ap": port.write_ap,
             "read_ap_multiple": lambda at, count: [port.read_ap(at) for _ in range(count)],
-            "write_ap_multiple": lambda at, values: [port.write_ap(at, v) for v in values] and None,
+            "write_ap_multiple": write_ap_multiple,
             "get_memory_interface_for_ap": lambda version, address: 0,
             "read_mem": lambda h, at, bits: int.from_bytes(chip.read(at, bits // 8), "little"),
             "write_mem": lambda h, at, v, bits: chip.write(at, v.to_bytes(bits // 8, "little")),
