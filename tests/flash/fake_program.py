@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-_SOURCE = """#!{python}
-import json, sys, time
-with open({calls!r}, "a", encoding="utf-8") as file:
-    file.write(json.dumps(sys.argv[1:]) + "\\n")
-for text in {out!r}:
-    sys.stdout.write(text)
-    sys.stdout.flush()
-sys.stderr.write({err!r})
-sys.stderr.flush()
-time.sleep({sleep!r})
-sys.exit({code!r})
+# A shell script starts in a millisecond; its commands are named in full, as PATH may be empty.
+_SOURCE = """#!/bin/sh
+printf '%s\\n' "$#" "$@" >> '{stem}.calls'
+/bin/cat '{stem}.out'
+/bin/cat '{stem}.err' >&2
+{sleep}
+exit {code}
 """
 
 
@@ -28,24 +22,24 @@ class FakeProgram:
     folder: Path
     name: str
 
-    def says(self, *out: str, err: str = "", code: int = 0, sleep: float = 0.0) -> FakeProgram:
-        """(Re)write it."""
-        self.folder.mkdir(exist_ok=True)
-        path = self.folder / self.name
-        source = _SOURCE.format(
-            python=sys.executable, calls=str(self._calls), out=out, err=err, code=code, sleep=sleep
-        )
-        path.write_text(source, "utf-8")
-        path.chmod(0o755)
+    def says(self, out: str = "", *, err: str = "", code: int = 0, sleep: int = 0) -> FakeProgram:
+        """(Re)write it. It sleeps, for so many seconds, after it has spoken."""
+        stem = self.folder / self.name
+        stem.with_name(f"{self.name}.out").write_text(out, "utf-8")
+        stem.with_name(f"{self.name}.err").write_text(err, "utf-8")
+        wait = f"/bin/sleep {sleep}" if sleep else ""
+        stem.write_text(_SOURCE.format(stem=stem, sleep=wait, code=code), "utf-8")
+        stem.chmod(0o755)
         return self
-
-    @property
-    def _calls(self) -> Path:
-        return self.folder / f"{self.name}.calls"
 
     @property
     def calls(self) -> list[list[str]]:
         """The arguments of every call so far."""
-        if not self._calls.exists():
-            return []
-        return [json.loads(line) for line in self._calls.read_text("utf-8").splitlines()]
+        record = self.folder / f"{self.name}.calls"
+        lines = record.read_text("utf-8").splitlines() if record.exists() else []
+        found = []
+        while lines:
+            count = int(lines.pop(0))
+            found.append(lines[:count])
+            lines = lines[count:]
+        return found
