@@ -68,9 +68,13 @@ class Post(Record):
 
 
 class Clocking(Record):
-    """The board's crystal, for ports that run from it, in Hz."""
+    """The board's crystal, for ports that run from it, in Hz.
+
+    `bypass`: there is no crystal, another chip feeds its clock in.
+    """
 
     hse_hz: Hertz
+    bypass: bool = False
     source: Source
 
 

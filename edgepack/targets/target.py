@@ -94,6 +94,7 @@ class Target:
         facts: dict[str, str | None] = {
             "EP_CLOCK_HZ": _c(self.soc.clock.hz),
             "EP_HSE_HZ": _c(self.board.crystal.hse_hz if self.board.crystal else None),
+            "EP_HSE_BYPASS": "1" if self.board.crystal and self.board.crystal.bypass else None,
             "EP_UART_BASE": None if uart.base is None else f"0x{uart.base:08X}u",
             "EP_UART_IRQ": _c(uart.irq, suffix=""),
             "EP_UART_CLOCK_HZ": _c(uart.clock_hz),

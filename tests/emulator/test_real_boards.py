@@ -16,10 +16,14 @@ from tests.emulator.chip_imxrt import Imxrt
 from tests.emulator.chip_nrf52 import Nrf52
 from tests.emulator.chip_rp2 import RP2040, RP2350, Rp2, SsiFlash
 from tests.emulator.chip_samd51 import Samd51
+from tests.emulator.chip_stm32_table import STM32_MODELS
 from tests.emulator.echo_project import ECHO, write_project
 from tests.emulator.unicorn_machine import Chip, Machine
 
-BOARDS = ("nrf52840dk", "nano33ble", "pico", "pico2", "feather-m4", "metro-m4", "teensy41")
+BOARDS = (
+    *("nrf52840dk", "nano33ble", "pico", "pico2", "feather-m4", "metro-m4", "teensy41"),
+    *("nucleo-f446re", "nucleo-f746zg", "nucleo-h743zi", "nucleo-l4r5zi", "olimex-stm32-h405"),
+)
 # 8N1 samples the last bit 9.5 bit times after the start edge; both ends share the half bit left.
 BAUD_TOLERANCE = 0.02
 pytestmark = [
@@ -35,6 +39,8 @@ def make_chip(name: str) -> Chip:
     target = load_target(name)
     if name in ("pico", "pico2"):
         return Rp2(target, RP2040 if name == "pico" else RP2350)
+    if name in STM32_MODELS:
+        return STM32_MODELS[name](target)
     kinds: dict[str, type[Chip]] = {"nrf52840": Nrf52, "samd51j19": Samd51, "imxrt1062": Imxrt}
     return kinds[target.soc.id](target)
 

@@ -38,16 +38,37 @@
 #define EP_USART_CR1_RXNEIE (1u << 5)
 
 /* BRR counts clocks of the UART a bit with 16-fold oversampling; an LPUART counts 256ths of a clock
- * (RM0432 section 47.4.7). */
+ * in 20 bits, and divides its clock by 4 before that, so that 9600 baud fit (RM0432 sections 47.4.7
+ * and 47.7.13). */
 #ifndef EP_UART_IS_LPUART
 #define EP_UART_IS_LPUART 0
 #endif
 
 static inline uint32_t ep_usart_divisor(uint32_t clock_hz, uint32_t baud) {
 #if EP_UART_IS_LPUART
-    return (uint32_t)((((uint64_t)clock_hz << 8) + baud / 2u) / baud);
+    return (uint32_t)((((uint64_t)clock_hz << 6) + baud / 2u) / baud);
 #else
     return (clock_hz + baud / 2u) / baud;
+#endif
+}
+
+static inline void ep_usart_start(uint32_t base) {
+#if EP_UART_IS_LPUART
+    EP_REG(base + 0x2Cu) = 2u; /* PRESC: the clock by 4 */
+#endif
+    EP_USART_CR1(base) = EP_USART_CR1_UE | EP_USART_CR1_TE | EP_USART_CR1_RE | EP_USART_CR1_RXNEIE;
+}
+
+/* The newer layout takes a divisor only while it is off. */
+static inline void ep_usart_set_divisor(uint32_t base, uint32_t divisor) {
+#if EP_USART_LAYOUT == 2
+    const uint32_t control = EP_USART_CR1(base);
+
+    EP_USART_CR1(base) = control & ~EP_USART_CR1_UE;
+    EP_USART_BRR(base) = divisor;
+    EP_USART_CR1(base) = control;
+#else
+    EP_USART_BRR(base) = divisor;
 #endif
 }
 

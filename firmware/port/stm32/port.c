@@ -30,8 +30,7 @@ static void start_uart(void) {
         ep_stm32_connect_pins();
     }
     ep_port_set_baud(EP_UART_BAUD);
-    EP_USART_CR1(uart_base) =
-        EP_USART_CR1_UE | EP_USART_CR1_TE | EP_USART_CR1_RE | EP_USART_CR1_RXNEIE;
+    ep_usart_start(uart_base);
 }
 
 void ep_port_init(void) {
@@ -108,7 +107,7 @@ void ep_port_set_baud(uint32_t baud) {
     if (baud == 0u || baud > EP_UART_MAX_BAUD) {
         return;
     }
-    EP_USART_BRR(uart_base) = ep_usart_divisor(uart_hz, baud);
+    ep_usart_set_divisor(uart_base, ep_usart_divisor(uart_hz, baud));
 }
 
 void ep_port_idle(void) {
