@@ -50,6 +50,8 @@ class _Lane:
         self._free_at = 0.0
 
     def take(self, data: bytes) -> None:
+        if not self._queue:  # a line that had nothing to do has not saved up time
+            self._free_at = max(self._free_at, time.monotonic())
         self._queue.extend(p for p in self.faults.spoil(data) if p.data or p.pause)
 
     def clear(self) -> None:
@@ -71,9 +73,8 @@ class _Lane:
                 data, rest = data[:_SLICE], data[_SLICE:]
                 if rest:
                     self._queue.appendleft(Piece(0.0, rest))
-                # after a late wake-up the line catches up, but not after having had nothing to do
-                started = self._free_at if now - self._free_at < _IDLE_SECONDS else now
-                self._free_at = started + len(data) / self._rate
+                # from when it was free, not from now: after a late wake-up the line catches up
+                self._free_at += len(data) / self._rate
             self.passed += len(data)
             return data
         return b""

@@ -172,8 +172,19 @@ class Transfer:
         self._await_rest(sample, progress)
         return self._outcome(wanted, progress)
 
+    def upload(self, data: bytes) -> bytes:
+        """The burst that loads an input and runs nothing: the device answers ACK when it is whole.
+
+        For measurements of the link.
+        """
+        sample = _Sample(data, self._client.next_sequence(), zlib.crc32(data), Wanted())
+        return self._burst(sample, 0, hold=True)
+
     def _send(self, sample: _Sample, offset: int, *, hold: bool) -> None:
         """All chunks from `offset` on, the last of them with the order to run, or to hold."""
+        self._client.send(self._burst(sample, offset, hold=hold))
+
+    def _burst(self, sample: _Sample, offset: int, *, hold: bool) -> bytes:
         data, wanted = sample.data, sample.wanted
         view = memoryview(data)
         burst = bytearray()
@@ -185,7 +196,7 @@ class Transfer:
         flags = wanted.flags | (INFER_HOLD if hold else 0)
         arguments = (offset, sample.crc, flags, wanted.repeat, layer, output)
         burst += encode_request(Request.INFER, sample.sequence, *arguments, data=view[offset:])
-        self._client.send(bytes(burst))
+        return bytes(burst)
 
     def _await_result(self, sample: _Sample, progress: _Progress) -> None:
         """Until RESULT.
