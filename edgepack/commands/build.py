@@ -39,7 +39,9 @@ class Optimize(StrEnum):
 
 
 def build(
-    model: Annotated[Path, typer.Argument(help="A model: .tflite, or any format that `edgepack convert` takes.")],
+    model: Annotated[
+        Path, typer.Argument(help="A model: .tflite, or any format that `edgepack convert` takes.")
+    ],
     target: Annotated[
         str, typer.Option("--target", "-t", help="A name that `edgepack targets` lists.")
     ],
@@ -163,6 +165,14 @@ def _show(directory: Path, manifest: Manifest) -> None:
                 "not compiled: there is no TensorFlow Lite Micro to link (--tflm FOLDER, or "
                 "EDGEPACK_TFLM; docs/tflm.md)",
                 style="yellow",
+            )
+        elif (directory / "sdkconfig.defaults").is_file():
+            o.line(
+                "not compiled: this is an ESP-IDF project, and no ESP-IDF is set up in this shell",
+                style="yellow",
+            )
+            o.note(
+                "next:  . $IDF_PATH/export.sh, then the same edgepack build again (docs/boards.md)"
             )
         return
     o.line(f"image: {directory / manifest.image}   (build id {manifest.build_id})")

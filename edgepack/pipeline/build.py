@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from edgepack.atomic import check_replaceable, new_directory
 from edgepack.cache import Artefact, Cache, code_digest, file_digest, tree_digest
+from edgepack.emit.esp_idf import emit_esp_idf, uses_esp_idf
 from edgepack.emit.project import ProjectSpec, emit_project
 from edgepack.emit.tflm_files import TflmBuild
 from edgepack.errors import (
@@ -23,6 +24,7 @@ from edgepack.pipeline.convert import as_tflite
 from edgepack.resources import firmware_dir, templates_dir
 from edgepack.targets import Target, load_target
 from edgepack.toolchain import (
+    EspIdf,
     compile_project,
     find_compiler,
     find_tflm,
@@ -82,7 +84,8 @@ def build_project(
     Args:
         request: what to build.
         out: the project directory; an earlier project there is replaced.
-        compile_it: False stops after the sources; so does runtime tflm without a TFLM to link.
+        compile_it: False stops after the sources; so does runtime tflm without a TFLM to link, and
+            a chip that ESP-IDF builds for where no ESP-IDF is set up.
         progress: told of each step.
 
     Raises:
@@ -160,6 +163,9 @@ def _fill(
         task=request.task,
     )
     manifest = emit_project(request.model, directory, spec, request.model_name)
+    if uses_esp_idf(target):
+        emit_esp_idf(directory, manifest, target)
+        compile_it = compile_it and EspIdf().installed(target)
     if not compile_it or (spec.runtime == "tflm" and spec.tflm is None):
         return manifest
     progress(stage, 0.3, "compiling")

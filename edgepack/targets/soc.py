@@ -108,7 +108,11 @@ class Port(Record):
 
 
 class CompilerFlags(Record):
-    """How one compiler is told about the chip: the program's prefix (gcc) and its flags."""
+    """How one compiler is told about the chip: the program's prefix (gcc) and its flags.
+
+    For esp-idf `prefix` is IDF's name of the chip, and `flags` are further lines of
+    sdkconfig.defaults.
+    """
 
     prefix: str = ""
     flags: tuple[str, ...]
@@ -143,7 +147,7 @@ class Soc(Record):
     counter: tuple[Counter, ...]
     port: Port
     stack: Stack
-    toolchain: dict[Literal["gcc", "clang", "zig", "host"], CompilerFlags]
+    toolchain: dict[Literal["gcc", "clang", "zig", "host", "esp-idf"], CompilerFlags]
 
     @model_validator(mode="after")
     def _check(self) -> Soc:

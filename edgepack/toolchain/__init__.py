@@ -7,6 +7,7 @@ from edgepack.toolchain.build import (
     firmware_sources,
 )
 from edgepack.toolchain.elf import Image, read_image
+from edgepack.toolchain.esp_idf import EspIdf
 from edgepack.toolchain.image_check import check_image
 from edgepack.toolchain.linker import render_linker_script
 from edgepack.toolchain.sizes import check_fit, measure
@@ -15,6 +16,7 @@ from edgepack.toolchain.tflm import find_tflm, tflm_path
 
 __all__ = [
     "TOOLCHAINS",
+    "EspIdf",
     "Image",
     "check_fit",
     "check_image",

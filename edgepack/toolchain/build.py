@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from edgepack import runner
+from edgepack.emit.esp_idf import TOOLCHAIN
 from edgepack.errors import BuildError, MissingToolError, ProjectError
 from edgepack.manifest import Manifest, ToolchainInfo, write_manifest
 from edgepack.resources import firmware_dir
@@ -22,6 +23,7 @@ from edgepack.targets import Kind, Target
 from edgepack.toolchain.base import Compiler
 from edgepack.toolchain.boot_block import seal_image
 from edgepack.toolchain.elf import read_image
+from edgepack.toolchain.esp_idf import compile_esp_idf
 from edgepack.toolchain.flags import (
     C_STANDARD,
     CXX_STANDARD,
@@ -110,6 +112,8 @@ def compile_project(
     """
     _check_project(project, manifest, target)
     compiler = find_compiler(target, toolchain)
+    if compiler.name == TOOLCHAIN:
+        return compile_esp_idf(project, manifest, target, compiler)
     libc = copy_libc(project) if compiler.own_libc else ()
     build = project / BUILD_DIR
     shutil.rmtree(build, ignore_errors=True)

@@ -6,11 +6,12 @@ from edgepack.errors import ConfigError, MissingToolError
 from edgepack.targets import Target
 from edgepack.toolchain.base import Compiler, Toolchain
 from edgepack.toolchain.clang import Clang
+from edgepack.toolchain.esp_idf import EspIdf
 from edgepack.toolchain.gcc import Gcc
 from edgepack.toolchain.hostcc import HostCc
 from edgepack.toolchain.zig import Zig
 
-TOOLCHAINS: tuple[Toolchain, ...] = (Gcc(), Clang(), Zig(), HostCc())
+TOOLCHAINS: tuple[Toolchain, ...] = (Gcc(), Clang(), Zig(), HostCc(), EspIdf())
 AUTO = "auto"
 
 

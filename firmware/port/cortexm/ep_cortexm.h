@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ep_extend.h"
 #include "ep_rx_ring.h"
 
 #define EP_REG(address) (*(volatile uint32_t *)(uintptr_t)(address))
@@ -80,16 +81,6 @@ static inline void ep_rx_wait(const ep_rx_ring *ring) {
 }
 
 /* ---- counters ---- */
-
-/* The value congruent to `fine` modulo 2^bits that is nearest to `approx`: a short exact counter
- * extended by a long coarse one. Needs |approx - true value| < 2^(bits - 1). Free of branches, so
- * its cost is constant. */
-static inline uint64_t ep_extend(uint64_t approx, uint32_t fine, unsigned bits) {
-    const uint32_t delta = (fine - (uint32_t)approx) << (32u - bits);
-    const int32_t nearest = (int32_t)delta >> (32u - bits);
-
-    return approx + (uint64_t)(int64_t)nearest;
-}
 
 /* Starts the cycle counter; false where it does not exist or, as in QEMU, does not move. A
  * Cortex-M7 keeps it locked until the key is written (ARM DDI 0403E C1.11.1, "CoreSight lock"); the

@@ -1,0 +1,2 @@
+/* A stand-in: see README.md. */
+void esp_restart(void) __attribute__((noreturn));

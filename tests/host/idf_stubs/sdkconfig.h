@@ -1,0 +1,3 @@
+/* A stand-in: see README.md. */
+#define CONFIG_ESP_DEFAULT_CPU_FREQ_MHZ 160
+#define CONFIG_ESP_MAIN_TASK_STACK_SIZE 8192
