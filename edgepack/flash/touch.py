@@ -7,6 +7,7 @@ over a UART and does not know it; then the board's double press of reset does th
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -33,15 +34,16 @@ def touch(port: str) -> None:
     """
     try:
         link = serial.Serial(port, baudrate=_BAUD)
-        link.dtr = False
-        link.close()
     except OSError as error:
-        # a board that resets at once takes its port away while it is being closed
-        if "could not open" in str(error):
-            raise FlashError(
-                f"{port} cannot be opened for the 1200-baud touch: {error}",
-                next_step="press reset twice to start the boot loader, or: edgepack devices",
-            ) from error
+        raise FlashError(
+            f"{port} cannot be opened for the 1200-baud touch: {error}",
+            next_step="press reset twice to start the boot loader, or: edgepack devices",
+        ) from error
+    # a board that resets at once takes its port away under our hands, which is what we want
+    with contextlib.suppress(OSError):
+        link.dtr = False
+    with contextlib.suppress(OSError):
+        link.close()
 
 
 def boot_loader_port(

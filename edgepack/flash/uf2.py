@@ -22,6 +22,7 @@ from edgepack.flash.files import flash_file
 from edgepack.flash.touch import touch
 
 INFO = "INFO_UF2.TXT"
+LABELS = Path("/dev/disk/by-label")
 _CHUNK = 32 * 1024
 _POLL_SECONDS = 0.1
 
@@ -184,7 +185,7 @@ def _board_id(folder: Path) -> str | None:
 
 
 def _how_to_mount(options: Uf2Options) -> str:
-    label = Path("/dev/disk/by-label") / (options.label or "")
+    label = LABELS / (options.label or "")
     if options.label is not None and label.exists():
         return f"mount it: udisksctl mount -b {label}"
     return "start the boot loader (hold BOOTSEL while plugging in, or press reset twice) and repeat"
