@@ -47,6 +47,11 @@ missing_packages() {
     have valgrind || echo valgrind libc6-dbg
     have qemu-system-riscv32 || riscv_qemu_package
     have riscv64-unknown-elf-gcc || echo gcc-riscv64-unknown-elf
+    have gdb-multiarch || echo gdb-multiarch
+    # flash tools, whose command lines are tried; no board is needed for that
+    have openocd || echo openocd
+    have st-flash || echo stlink-tools
+    have bossac || echo bossa-cli
 }
 
 as_root() {
