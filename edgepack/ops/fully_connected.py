@@ -156,7 +156,7 @@ class FullyConnected(Op):
             if fast is not None:
                 return fast
         if isa.has("dsp"):
-            fast = lower_dense_dsp(view, multipliers, activation, self.macs(view))
+            fast = lower_dense_dsp(view, multipliers, activation, self.macs(view), isa)
             if fast is not None:
                 return fast
         if uses_mul(isa):

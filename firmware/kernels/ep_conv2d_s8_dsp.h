@@ -1,9 +1,11 @@
 /* CONV_2D int8 for cores with SMLAD: inputs of four output positions are widened once into
  * `columns`, then every pair of filters runs over them (ep_dot_dsp.h).
  *
- * `stream` holds, per pair of filters: a head for each filter (its bias with the zero point folded in,
- * times 32, plus its right shift less one), k_pairs words of weights, and two multipliers. An odd last
- * filter is paired with zeros. Positions outside the input read `fill`, the input's zero point.
+ * `stream` holds, per pair of filters, k_pairs words of weights between two heads and two multipliers.
+ * `scaled`: the heads are biases (`narrow`: both in one word), columns hold inputs minus their zero
+ * point, and a multiplier's low bits are its right shift (edgepack/ops/shared/scale_word.py proves that
+ * no output changes). Else a head is the bias with the zero point folded in, times 32, plus the right
+ * shift less one. An odd last filter is paired with zeros.
  *
  * A window is `runs` runs of `run` neighbouring bytes. A column holds first the whole words of every
  * run, then the bytes left over of every run; within each four inputs the order is 0, 2, 1, 3, in
@@ -20,10 +22,17 @@ typedef struct {
     int32_t stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
     int32_t runs, run;     /* bytes that lie together: kernel_w * in_c, or in_c if dilated */
     int32_t k_pairs;       /* words of one column, inputs padded to a multiple of 4 */
-    int32_t tail;          /* positions after the last four: 0 none, 1 one by one, 2 or 3 a block */
-    int32_t fill;          /* the input's zero point */
+    int32_t input_offset;  /* added to inputs when they are widened */
+    int32_t fill;          /* what columns hold for positions outside the input */
     int32_t output_offset; /* the output's zero point */
     int32_t act_min, act_max;
+    int32_t shift_mask, shift_base; /* scaled: less one, a right shift is (word & mask) + base */
+    bool scaled, narrow;
+    bool singles; /* positions after the last four are computed one by one */
+    bool partial; /* they are computed as a block of which some are not kept */
+    bool
+        whole; /* runs, columns and filters leave no remainders: run and k_pairs are multiples of 4,
+                     out_c is even */
     bool eights;  /* unroll by eight pairs of inputs; k_pairs is a multiple of 8 */
     bool relu;    /* results below the zero point are clamped */
     bool reverse; /* 1x1 only: from the last position to the first, so that a larger output can
@@ -39,23 +48,38 @@ EP_INLINE void ep_column_byte(const ep_conv2d_s8_dsp_params *p, uint32_t *column
     four[((k & 1) << 3) + ((k & 2) >> 1)] = (ep_half)value;
 }
 
+/* Inputs 0 and 2, and 1 and 3, of four. */
+typedef struct {
+    uint32_t even, odd;
+} ep_four;
+
+EP_INLINE ep_four ep_column_four(const ep_conv2d_s8_dsp_params *p, const int8_t *from) {
+    const uint32_t x = ep_load32(from);
+    const uint32_t offset = ep_pack16(p->input_offset, p->input_offset);
+    if (!p->scaled) {
+        return (ep_four){ep_sxtb16(x), ep_sxtb16_ror8(x)};
+    }
+    return (ep_four){ep_sxtab16(offset, x), ep_sxtab16_ror8(offset, x)};
+}
+
 /* Widens all of run `r`. */
 EP_INLINE void ep_column_run(const ep_conv2d_s8_dsp_params *p, const int8_t *in, uint32_t *columns,
                              int32_t r) {
     uint32_t *to = columns + 2 * r * (p->run & ~3);
     for (int32_t i = 0; i < p->run / 4; ++i, to += 8) {
-        const uint32_t x = ep_load32(in + 4 * i);
-        to[0] = ep_sxtb16(x);
-        to[4] = ep_sxtb16_ror8(x);
+        const ep_four x = ep_column_four(p, in + 4 * i);
+        to[0] = x.even;
+        to[4] = x.odd;
     }
-    for (int32_t i = p->run & ~3; i < p->run; ++i) {
-        ep_column_byte(p, columns, r, i, in[i]);
+    for (int32_t i = p->run & ~3; !p->whole && i < p->run; ++i) {
+        ep_column_byte(p, columns, r, i, in[i] + p->input_offset);
     }
 }
 
 /* Gathers a window that lies partly outside the input. */
 EP_INLINE void ep_column_clipped(const ep_conv2d_s8_dsp_params *p, const int8_t *in, int32_t y0,
                                  int32_t x0, uint32_t *columns) {
+    const ep_four outside = {ep_pack16(p->fill, p->fill), ep_pack16(p->fill, p->fill)};
     for (int32_t ky = 0; ky < p->kernel_h; ++ky) {
         const int32_t y = y0 + ky * p->dilation_h;
         for (int32_t kx = 0; kx < p->kernel_w; ++kx) {
@@ -68,13 +92,14 @@ EP_INLINE void ep_column_clipped(const ep_conv2d_s8_dsp_params *p, const int8_t 
             if (p->in_c % 4 == 0) {
                 uint32_t *to = columns + 2 * (r * p->run + first);
                 for (int32_t i = 0; i < p->in_c; i += 4, to += 8) {
-                    to[0] = from ? ep_sxtb16(ep_load32(from + i)) : ep_pack16(p->fill, p->fill);
-                    to[4] =
-                        from ? ep_sxtb16_ror8(ep_load32(from + i)) : ep_pack16(p->fill, p->fill);
+                    const ep_four four = from ? ep_column_four(p, from + i) : outside;
+                    to[0] = four.even;
+                    to[4] = four.odd;
                 }
             } else {
                 for (int32_t i = 0; i < p->in_c; ++i) {
-                    ep_column_byte(p, columns, r, first + i, from ? from[i] : p->fill);
+                    ep_column_byte(p, columns, r, first + i,
+                                   from ? from[i] + p->input_offset : p->fill);
                 }
             }
         }
@@ -111,55 +136,73 @@ EP_INLINE int8_t ep_conv2d_output(const ep_conv2d_s8_dsp_params *p, int32_t twic
     return (int8_t)ep_clamp32(y, p->act_min, p->act_max);
 }
 
-/* What a filter's head holds; the second sum starts from both biases (ep_dot_dsp.h). */
-EP_INLINE int32_t ep_head_bias(uint32_t head) {
-    return (int32_t)head >> 5;
-}
-EP_INLINE int32_t ep_head_pair(int32_t first_bias, uint32_t head) {
-    return ep_wrap_add(first_bias, ep_shift_left(ep_head_bias(head), 8));
-}
-EP_INLINE int32_t ep_head_shift(uint32_t head) {
-    return (int32_t)(head & 31u);
+/* How a pair of filters is requantized. */
+typedef struct {
+    int32_t multiplier[2], round[2], shift[2];
+} ep_pair_scale;
+
+/* The biases of two filters; the second sum starts from both (ep_dot_dsp.h). Steps over the heads. */
+EP_INLINE const uint32_t *ep_pair_start(const ep_conv2d_s8_dsp_params *p, const uint32_t *stream,
+                                        int32_t *first, int32_t *both) {
+    int32_t second;
+    if (p->narrow) {
+        *first = ep_low16(stream[0]);
+        second = ep_high16(stream[0]);
+    } else {
+        *first = (int32_t)stream[0] >> (p->scaled ? 0 : 5);
+        second = (int32_t)stream[1] >> (p->scaled ? 0 : 5);
+    }
+    *both = ep_wrap_add(*first, ep_shift_left(second, 8));
+    return stream + (p->narrow ? 1 : 2);
 }
 
-/* Half a step plus the zero point, both before the right shift by shift_less_1 + 1. */
-EP_INLINE int32_t ep_conv2d_round(const ep_conv2d_s8_dsp_params *p, int32_t shift_less_1) {
-    return ep_shift_left(2 * p->output_offset + 1, shift_less_1);
+/* What follows the weights. `round` is half a step plus the zero point, both before the shift. */
+EP_INLINE ep_pair_scale ep_pair_scales(const ep_conv2d_s8_dsp_params *p, const uint32_t *heads,
+                                       const uint32_t *end) {
+    ep_pair_scale s;
+    const int32_t base = p->scaled ? p->shift_base : 0;
+    EP_UNROLL(2)
+    for (int32_t i = 0; i < 2; ++i) {
+        const uint32_t bits = p->scaled ? end[i] & (uint32_t)p->shift_mask : heads[i] & 31u;
+        s.multiplier[i] = (int32_t)end[i];
+        s.round[i] = ep_shift_left(ep_shift_left(2 * p->output_offset + 1, base), (int32_t)bits);
+        s.shift[i] = (int32_t)bits + base + 1;
+    }
+    return s;
 }
 
-/* All filters at `count` (2 to 4, a compile-time constant) positions from `to` on. */
+/* Filter i of a pair. */
+EP_INLINE int8_t ep_pair_output(const ep_conv2d_s8_dsp_params *p, const ep_pair_scale *s, int32_t i,
+                                int32_t twice_acc) {
+    return ep_conv2d_output(p, twice_acc, s->multiplier[i], s->round[i], s->shift[i]);
+}
+
+/* All filters at four positions from `to` on, of which `live` are kept (`partial`; else all): what is
+ * not kept is overwritten by the first position's outputs. */
 EP_INLINE void ep_conv2d_block(const ep_conv2d_s8_dsp_params *p, const uint32_t *columns,
-                               const uint32_t *stream, int8_t *to, int32_t count) {
+                               const uint32_t *stream, int8_t *to, int32_t live) {
     const int32_t c = p->out_c;
+    const int32_t at1 = p->partial && live < 2 ? 0 : c, at2 = p->partial && live < 3 ? 0 : 2 * c;
+    const int32_t at3 = p->partial && live < 4 ? 0 : 3 * c;
     for (int32_t f = 0; f < c; f += 2, to += 2) {
-        const uint32_t head0 = stream[0], head1 = stream[1];
-        const int32_t a = ep_head_bias(head0), b = ep_head_pair(a, head1);
+        const uint32_t *const heads = stream;
+        int32_t a, b;
+        stream = ep_pair_start(p, stream, &a, &b);
         ep_sums s = {a, a, a, a, b, b, b, b};
-        stream = ep_dot_2x4(&s, stream + 2, columns, p->k_pairs, p->eights);
-        const int32_t m0 = (int32_t)stream[0], m1 = (int32_t)stream[1];
-        const int32_t r0 = ep_head_shift(head0), r1 = ep_head_shift(head1);
-        const int32_t round0 = ep_conv2d_round(p, r0), round1 = ep_conv2d_round(p, r1);
+        stream =
+            ep_dot_2x4(&s, stream, columns, p->whole ? p->k_pairs & ~3 : p->k_pairs, p->eights);
+        const ep_pair_scale scale = ep_pair_scales(p, heads, stream);
         stream += 2;
-        if (c % 2 == 0 || f + 1 < c) {
-            to[1] = ep_conv2d_output(p, ep_second_doubled(s.a0, s.s0), m1, round1, r1 + 1);
-            to[c + 1] = ep_conv2d_output(p, ep_second_doubled(s.a1, s.s1), m1, round1, r1 + 1);
-            if (count > 2) {
-                to[2 * c + 1] =
-                    ep_conv2d_output(p, ep_second_doubled(s.a2, s.s2), m1, round1, r1 + 1);
-            }
-            if (count > 3) {
-                to[3 * c + 1] =
-                    ep_conv2d_output(p, ep_second_doubled(s.a3, s.s3), m1, round1, r1 + 1);
-            }
+        if (p->whole || c % 2 == 0 || f + 1 < c) {
+            to[at3 + 1] = ep_pair_output(p, &scale, 1, ep_second_doubled(s.a3, s.s3));
+            to[at2 + 1] = ep_pair_output(p, &scale, 1, ep_second_doubled(s.a2, s.s2));
+            to[at1 + 1] = ep_pair_output(p, &scale, 1, ep_second_doubled(s.a1, s.s1));
+            to[1] = ep_pair_output(p, &scale, 1, ep_second_doubled(s.a0, s.s0));
         }
-        to[0] = ep_conv2d_output(p, s.a0 * 2, m0, round0, r0 + 1);
-        to[c] = ep_conv2d_output(p, s.a1 * 2, m0, round0, r0 + 1);
-        if (count > 2) {
-            to[2 * c] = ep_conv2d_output(p, s.a2 * 2, m0, round0, r0 + 1);
-        }
-        if (count > 3) {
-            to[3 * c] = ep_conv2d_output(p, s.a3 * 2, m0, round0, r0 + 1);
-        }
+        to[at3] = ep_pair_output(p, &scale, 0, s.a3 * 2);
+        to[at2] = ep_pair_output(p, &scale, 0, s.a2 * 2);
+        to[at1] = ep_pair_output(p, &scale, 0, s.a1 * 2);
+        to[0] = ep_pair_output(p, &scale, 0, s.a0 * 2);
     }
 }
 
@@ -167,16 +210,16 @@ EP_INLINE void ep_conv2d_block(const ep_conv2d_s8_dsp_params *p, const uint32_t 
 EP_INLINE void ep_conv2d_one(const ep_conv2d_s8_dsp_params *p, const uint32_t *columns,
                              const uint32_t *stream, int8_t *to) {
     for (int32_t f = 0; f < p->out_c; f += 2, to += 2) {
-        const uint32_t head0 = stream[0], head1 = stream[1];
-        int32_t a = ep_head_bias(head0), s = ep_head_pair(a, head1);
-        stream = ep_dot_2x1(&a, &s, stream + 2, columns, p->k_pairs);
-        const int32_t r0 = ep_head_shift(head0), r1 = ep_head_shift(head1);
-        to[0] = ep_conv2d_output(p, a * 2, (int32_t)stream[0], ep_conv2d_round(p, r0), r0 + 1);
-        if (p->out_c % 2 == 0 || f + 1 < p->out_c) {
-            to[1] = ep_conv2d_output(p, ep_second_doubled(a, s), (int32_t)stream[1],
-                                     ep_conv2d_round(p, r1), r1 + 1);
-        }
+        const uint32_t *const heads = stream;
+        int32_t a, s;
+        stream = ep_pair_start(p, stream, &a, &s);
+        stream = ep_dot_2x1(&a, &s, stream, columns, p->k_pairs);
+        const ep_pair_scale scale = ep_pair_scales(p, heads, stream);
         stream += 2;
+        to[0] = ep_pair_output(p, &scale, 0, a * 2);
+        if (p->whole || p->out_c % 2 == 0 || f + 1 < p->out_c) {
+            to[1] = ep_pair_output(p, &scale, 1, ep_second_doubled(a, s));
+        }
     }
 }
 
@@ -184,15 +227,15 @@ EP_INLINE void ep_conv2d_one(const ep_conv2d_s8_dsp_params *p, const uint32_t *c
 EP_INLINE void ep_conv2d_s8_dsp(const ep_conv2d_s8_dsp_params *p, const int8_t *in,
                                 const uint32_t *stream, int8_t *out, uint32_t *columns) {
     const int32_t positions = p->out_h * p->out_w;
-    if (p->tail > 1) { /* the last block computes four positions and keeps fewer */
+    if (p->partial) { /* the last block reads columns that nothing was gathered into */
         for (int32_t i = 0; i < 4 * p->k_pairs; ++i) {
             columns[i] = 0;
         }
     }
     const bool pointwise = p->kernel_h == 1 && p->kernel_w == 1 && p->pad_top == 0 &&
                            p->pad_left == 0 && p->stride_h == 1 && p->stride_w == 1;
-    if (p->runs * p->run % 4 !=
-        0) { /* inputs that only pad K must hold something: their weight is 0 */
+    if (!p->whole && p->runs * p->run % 4 !=
+                         0) { /* inputs that only pad K must hold something: their weight is 0 */
         for (int32_t i = 4 * (p->k_pairs - 2); i < 4 * p->k_pairs; ++i) {
             columns[i] = 0;
         }
@@ -201,7 +244,7 @@ EP_INLINE void ep_conv2d_s8_dsp(const ep_conv2d_s8_dsp_params *p, const int8_t *
         int32_t oy = 0, ox = 0;
         for (int32_t n = 0; n < positions; n += 4) {
             const int32_t at = p->reverse ? (positions - 1) / 4 * 4 - n : n;
-            const int32_t live = p->tail == 0 ? 4 : ep_min32(4, positions - at);
+            const int32_t live = p->singles || p->partial ? ep_min32(4, positions - at) : 4;
             for (int32_t i = 0; i < live; ++i) {
                 if (pointwise) {
                     ep_column_run(p, in + (at + i) * p->in_c, columns + i, 0);
@@ -214,10 +257,8 @@ EP_INLINE void ep_conv2d_s8_dsp(const ep_conv2d_s8_dsp_params *p, const int8_t *
                 }
             }
             int8_t *const to = out + at * p->out_c;
-            if (p->tail == 0 || live == 4) {
-                ep_conv2d_block(p, columns, stream, to, 4);
-            } else if (p->tail > 1) {
-                ep_conv2d_block(p, columns, stream, to, p->tail);
+            if (!p->singles || live == 4) {
+                ep_conv2d_block(p, columns, stream, to, live);
             } else {
                 for (int32_t i = 0; i < live; ++i) {
                     ep_conv2d_one(p, columns + i, stream, to + i * p->out_c);

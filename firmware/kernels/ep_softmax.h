@@ -28,7 +28,7 @@ typedef struct {
         for (int32_t c = 0; c < (P)->depth; ++c) {                                                 \
             const int32_t d = top - in[c];                                                         \
             if (d < (P)->table_size) {                                                             \
-                sum = ep_wrap_add(sum, ep_rounding_divide_by_pot(exp_table[d], 12));               \
+                sum = ep_wrap_add(sum, (int32_t)(((uint32_t)exp_table[d] + 2048u) >> 12));         \
             }                                                                                      \
         }                                                                                          \
         const int32_t headroom = ep_leading_zeros((uint32_t)sum);                                  \
@@ -40,8 +40,8 @@ typedef struct {
             const int32_t d = top - in[c];                                                         \
             int32_t y = (OUT_MIN);                                                                 \
             if (d < (P)->table_size && exponent < 32) {                                            \
-                y += ep_rounding_divide_by_pot(ep_doubling_high_mul(reciprocal, exp_table[d]),     \
-                                               exponent);                                          \
+                const uint32_t part = (uint32_t)ep_high_mul(reciprocal, exp_table[d]);             \
+                y += (int32_t)((part + (1u << (uint32_t)(exponent - 1))) >> (uint32_t)exponent);   \
             }                                                                                      \
             out[c] = (OUT_T)ep_clamp32(y, (OUT_MIN), (OUT_MAX));                                   \
         }                                                                                          \

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgepack.ops.shared.conv_dsp import pack_filter_pairs, pairs_fit
-from edgepack.ops.shared.kernel import Alias, Isa, KernelCall
+from edgepack.ops.shared.kernel import Alias, Isa, KernelCall, Params
 from edgepack.ops.shared.window import window
 from tests.c_batch import Case, compile_case
 from tests.ops.ladder import climb
@@ -18,7 +18,8 @@ from tests.ops.test_fully_connected import dense
 from tests.ops.weighted_model import Weighted
 from tests.tflite_builder import ModelBuilder, spec
 
-DSP = Isa(frozenset({"dsp"}))
+# for speed: else small dense layers get the portable kernel
+DSP = Isa(frozenset({"dsp"}), optimize="speed")
 
 # input, filters, kernel, stride, dilation, padding
 CONVOLUTIONS: dict[str, tuple[Any, ...]] = {
@@ -38,6 +39,7 @@ CONVOLUTIONS: dict[str, tuple[Any, ...]] = {
     "batches": ((3, 4, 4, 4), 4, (3, 3), (1, 1), (1, 1), "SAME"),
     "one column": ((1, 12, 1, 4), 5, (4, 1), (2, 1), (1, 1), "SAME"),
     "kernel beyond input": ((1, 2, 2, 4), 2, (5, 5), (1, 1), (1, 1), "SAME"),
+    "1x1 many inputs": ((1, 2, 3, 700), 3, (1, 1), (1, 1), (1, 1), "VALID"),
 }
 
 # input, kernel, stride, padding
@@ -130,7 +132,33 @@ VARIATIONS: list[tuple[str, dict[str, Any]]] = [
     ("NONE", {"bias": None}),
     ("NONE", {"real_multiplier": 0.45}),
     ("NONE", {"real_multiplier": 1e-5}),
+    ("NONE", {"bias_reach": 1 << 20}),
 ]
+
+
+def fields(case: Case) -> dict[str, Any]:
+    """The parameters of the only call of a case."""
+    program, _ = compile_case(case, "probe")
+    (call,) = (c for c in program.main.lowered if isinstance(c, KernelCall))
+    return dict(next(a for a in call.args if isinstance(a, Params)).fields)
+
+
+def test_streams_are_as_narrow_as_the_values_allow() -> None:
+    """Each layout of a stream is reached by a case of the climb."""
+    rng = np.random.default_rng(8)
+    cases: list[tuple[str, dict[str, Any]]] = [
+        ("1x1", {}),
+        ("1x1", {"bias_reach": 1 << 20}),
+        ("1x1 many inputs", {}),
+    ]
+    layers = [fields(on_dsp(conv(name, **changes), rng)) for name, changes in cases]
+    found = {(layer["scaled"], layer["narrow"]) for layer in layers}
+    assert found == {(True, True), (True, False), (False, False)}
+    heads = [
+        fields(on_dsp(depthwise("3x3", **changes), rng))["bias_bytes"]
+        for changes in ({"bias": None}, {}, {"bias_reach": 1 << 20})
+    ]
+    assert heads == [0, 2, 4]
 
 
 @pytest.mark.parametrize("make", [conv, depthwise], ids=["conv", "depthwise"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,13 +19,14 @@ from edgepack.ops.shared.kernel import (
     Scratch,
 )
 from edgepack.ops.shared.requant import ChannelMultipliers, channel_multipliers
+from edgepack.ops.shared.scale_word import reach, scale_words
 from edgepack.types import Array, DType
 
 _LONG_ENOUGH_FOR_EIGHTS = 32  # words; below, fewer turns of the loop do not pay for the code
 _MAX_BIAS = 1 << 26  # shares a word with a 5-bit shift
 POSITIONS = 4  # output positions that one pass over the weights serves
 _FEW_POSITIONS = 64  # up to here the last block is more than 3 % of the work
-_LONG_COLUMN = 64  # words from which the inner loop outweighs all that depends on parameters
+_LONG_COLUMN = 20  # words from which the inner loop outweighs all that depends on parameters
 _MAX_SHIFT = 22  # keeps zero point << shift inside 31 bits
 
 
@@ -44,11 +47,15 @@ def lower_conv_dsp(
     if not fast_requantization(filters, stored_bias, multipliers, x.zero_point, out.zero_point):
         return None
     low, high = activation_range(activation, out.dtype, out.scale, out.zero_point)
-    if not pairs_fit(filters, folded) or np.abs(folded.astype(np.int64)).max() >= _MAX_BIAS:
-        return None
     runs, run = window_runs(fields)
     packed = pack_filter_pairs(filters[:, _column_order(runs, run)])
+    units = _scaled_units(view, filters, packed, multipliers, (low, high))
+    if units is None:
+        if not pairs_fit(filters, folded) or np.abs(folded.astype(np.int64)).max() >= _MAX_BIAS:
+            return None
+        units = _Units(_folded_stream(packed, folded, multipliers))
     k_pairs = packed.shape[1]
+    rest, few = _tail(fields)
     reverse = is_pointwise(fields) and fields["out_c"] > fields["in_c"]
     del fields["group_c"]
     params = Params(
@@ -58,11 +65,18 @@ def lower_conv_dsp(
             ("runs", runs),
             ("run", run),
             ("k_pairs", k_pairs),
-            ("tail", _tail(fields)),
-            ("fill", x.zero_point),
+            ("input_offset", -x.zero_point if units.scaled else 0),
+            ("fill", 0 if units.scaled else x.zero_point),
             ("output_offset", out.zero_point),
             ("act_min", low),
             ("act_max", high),
+            ("shift_mask", units.shift_mask),
+            ("shift_base", units.shift_base),
+            ("scaled", units.scaled),
+            ("narrow", units.narrow),
+            ("singles", rest > 0 and not few),
+            ("partial", rest > 0 and few),
+            ("whole", run % 4 == 0 and k_pairs % 4 == 0 and fields["out_c"] % 2 == 0),
             ("eights", k_pairs % 8 == 0 and k_pairs >= _LONG_ENOUGH_FOR_EIGHTS),
             ("relu", low == out.zero_point),
             ("reverse", reverse),
@@ -79,9 +93,10 @@ def lower_conv_dsp(
             "pad_left",
             "act_min",
             "act_max",
-            "tail",
+            "singles",
+            "scaled",
         ),
-        optional=("eights", "relu"),
+        optional=("whole", "eights", "relu"),
     )
     return KernelCall(
         "ep_conv2d_s8_dsp",
@@ -89,7 +104,7 @@ def lower_conv_dsp(
         (
             params,
             Input(0),
-            Const("stream", _stream(packed, folded, multipliers)),
+            Const("stream", units.stream),
             Output(0),
             Scratch("uint32_t"),
         ),
@@ -171,12 +186,51 @@ def _column_order(runs: int, run: int) -> npt.NDArray[np.int64]:
     return np.concatenate([k[:, :whole].reshape(-1), k[:, whole:].reshape(-1)])
 
 
-def _stream(
+@dataclass(frozen=True, eq=False)
+class _Units:
+    """Everything that the pairs of filters need, in the order in which the kernel reads it."""
+
+    stream: npt.NDArray[np.uint32]
+    scaled: bool = False
+    narrow: bool = False
+    shift_mask: int = 0
+    shift_base: int = 0
+
+
+def _scaled_units(
+    view: NodeView,
+    filters: Array,
+    packed: npt.NDArray[np.uint32],
+    multipliers: ChannelMultipliers,
+    limits: tuple[int, int],
+) -> _Units | None:
+    """Biases as stored and multipliers that hold their shifts, or None where they do not fit."""
+    x, out, bias = view.input(0), view.output(), view.optional(2)
+    stored = None if bias is None or bias.data is None else bias.data.reshape(-1)
+    start = np.zeros(len(filters), np.int64) if stored is None else stored.astype(np.int64)
+    # columns hold inputs minus their zero point: twice the span that pairs_fit assumes
+    beyond = np.abs(filters.astype(np.int64)).sum(axis=1) * 128 + np.abs(start)
+    if not pairs_fit(filters, np.asarray(beyond, np.int32)):
+        return None
+    scales = scale_words(multipliers, reach(filters, stored, x.zero_point), out.zero_point, limits)
+    if scales is None:
+        return None
+    pairs = len(packed)
+    fill = 2 * pairs - len(start)
+    narrow = bool(start.min() >= -(1 << 15) and start.max() < 1 << 15)
+    heads = np.pad(start, (0, fill)).reshape(pairs, 2).astype("<i2" if narrow else "<i4")
+    ends = np.pad(scales.words, (0, fill)).reshape(pairs, 2)
+    parts = [heads.view("<u4").astype(np.uint32), packed, ends]
+    stream = np.concatenate(parts, axis=1).reshape(-1)
+    return _Units(stream, True, narrow, scales.mask, scales.base)
+
+
+def _folded_stream(
     packed: npt.NDArray[np.uint32],
     bias: npt.NDArray[np.int32],
     multipliers: ChannelMultipliers,
 ) -> npt.NDArray[np.uint32]:
-    """Everything that a pair of filters needs, in the order in which the kernel reads it."""
+    """Biases with the zero point folded in and shifts share a word."""
     pairs = len(packed)
     fill = 2 * pairs - len(bias)
     heads = np.pad(bias.astype(np.int64) * 32 - multipliers.shift - 1, (0, fill))
@@ -188,11 +242,11 @@ def _stream(
     return np.concatenate(parts, axis=1).reshape(-1)
 
 
-def _tail(g: dict[str, int]) -> int:
-    """How the positions after the last four are computed.
+def _tail(g: dict[str, int]) -> tuple[int, bool]:
+    """Positions after the last four, and whether they are computed as a block.
 
-    A block computes four and keeps fewer: worth a second copy of the code only in small outputs.
+    A block computes four and keeps fewer: worth it only where three or two of few are kept.
     """
     positions = g["out_h"] * g["out_w"]
     rest = positions % POSITIONS
-    return rest if rest < 2 or positions < _FEW_POSITIONS else 1
+    return rest, rest > 1 and positions < _FEW_POSITIONS

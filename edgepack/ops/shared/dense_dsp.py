@@ -8,21 +8,22 @@ import numpy.typing as npt
 from edgepack.ops.shared.base import NodeView
 from edgepack.ops.shared.conv_dsp import fast_requantization, pack_filter_pairs, pairs_fit
 from edgepack.ops.shared.fixed_point import activation_range
-from edgepack.ops.shared.kernel import Const, Input, KernelCall, Output, Params
+from edgepack.ops.shared.kernel import Const, Input, Isa, KernelCall, Output, Params
 from edgepack.ops.shared.requant import ChannelMultipliers
 from edgepack.types import Array, DType
 
+_FEW_MACS = 1000  # below, the portable kernel's smaller code is worth more
 _GROUP = 4  # filters that share one pass over the inputs
 
 
 def lower_dense_dsp(
-    view: NodeView, multipliers: ChannelMultipliers, activation: str, macs: int
+    view: NodeView, multipliers: ChannelMultipliers, activation: str, macs: int, isa: Isa
 ) -> KernelCall | None:
     """The SMLAD kernel's call, or None where its conditions do not hold."""
     x, w, out, bias = view.input(0), view.input(1), view.output(), view.optional(2)
     if x.dtype is not DType.INT8 or w.dtype is not DType.INT8 or w.data is None:
         return None
-    if bias is not None and bias.data is None:
+    if (bias is not None and bias.data is None) or (macs < _FEW_MACS and isa.optimize != "speed"):
         return None
     filters, channels = w.data, w.shape[0]
     start = np.zeros(channels, np.int64) if bias is None or bias.data is None else bias.data

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from edgepack.ops.shared.base import NodeView
-from edgepack.ops.shared.conv_dsp import fast_requantization, fold_zero_point
+from edgepack.ops.shared.conv_dsp import fast_requantization
 from edgepack.ops.shared.fixed_point import activation_range
 from edgepack.ops.shared.kernel import (
     Const,
@@ -17,11 +19,13 @@ from edgepack.ops.shared.kernel import (
     Params,
     Scratch,
 )
-from edgepack.ops.shared.requant import ChannelMultipliers, channel_multipliers
+from edgepack.ops.shared.requant import channel_multipliers
+from edgepack.ops.shared.scale_word import ScaleWords, reach, scale_words
 from edgepack.types import Array, DType
 
 _NARROW = 8  # outputs in a row up to which the loop over them is unrolled
 _MAX_TAP_WORDS = 64  # EP_DEPTHWISE_TAPS
+_READ_BEYOND = 4  # bytes after the last tap that the kernel may read
 
 
 def lower_depthwise_dsp(
@@ -44,16 +48,23 @@ def lower_depthwise_dsp(
     multipliers = channel_multipliers(x, w, out, channels)
     if not fast_requantization(filters, stored_bias, multipliers, x.zero_point, out.zero_point):
         return None
-    row_words = _row_words(g["kernel_w"], g["stride_w"])
-    if row_words * g["kernel_h"] * (2 if g["stride_w"] == 1 else 1) > _MAX_TAP_WORDS:
+    row_words = (g["kernel_w"] + 1) // 2
+    if row_words * g["kernel_h"] > _MAX_TAP_WORDS:
         return None
     taps = filters.reshape(channels, g["kernel_h"], g["kernel_w"])
-    bias_words = fold_zero_point(filters, stored_bias, x.zero_point)
-    last_pair = (g["out_w"] - 1) // 2 * 2 if g["stride_w"] == 1 else g["out_w"] - 1
-    plane_w = max(g["pad_left"] + g["in_w"], last_pair * g["stride_w"] + 2 * row_words)
+    three = g["kernel_h"] == g["kernel_w"] == 3 and g["stride_w"] <= 2
+    last = g["out_w"] - 1
+    if g["stride_w"] == 1:  # outputs are computed in pairs
+        last = last // 2 * 2 + (0 if three else 1)
+    plane_w = max(g["pad_left"] + g["in_w"], last * g["stride_w"] + 2 * row_words)
     plane_w += plane_w % 2
     plane_h = max(g["pad_top"] + g["in_h"], (g["out_h"] - 1) * g["stride_h"] + g["kernel_h"])
     low, high = activation_range(activation, out.dtype, out.scale, out.zero_point)
+    span = reach(filters, stored_bias, x.zero_point)
+    scales = scale_words(multipliers, span, out.zero_point, (low, high))
+    if scales is None:
+        return None
+    bias_type = _bias_type(stored_bias)
     names = ("kernel_h", "kernel_w", "stride_h", "stride_w", "pad_top", "pad_left")
     params = Params(
         "ep_depthwise_s8_dsp_params",
@@ -68,11 +79,14 @@ def lower_depthwise_dsp(
             ("plane_h", plane_h),
             ("plane_w", plane_w),
             ("row_words", row_words),
-            ("row_bytes", _row_bytes(g["kernel_w"])),
+            ("bias_bytes", 0 if bias_type is None else bias_type.itemsize),
+            ("shift_mask", scales.mask),
+            ("shift_base", scales.base),
             ("fill", x.zero_point),
             ("output_offset", out.zero_point),
             ("act_min", low),
             ("act_max", high),
+            ("three", three),
             ("narrow", g["out_w"] <= _NARROW),
             ("relu", low == out.zero_point),
         ),
@@ -80,7 +94,6 @@ def lower_depthwise_dsp(
             "batches",
             "kernel_h",
             "kernel_w",
-            "stride_h",
             "stride_w",
             "act_min",
             "act_max",
@@ -94,7 +107,7 @@ def lower_depthwise_dsp(
         (
             params,
             Input(0),
-            Const("stream", _stream(taps, bias_words, multipliers)),
+            Const("stream", _stream(taps, stored_bias, bias_type, scales)),
             Output(0),
             Scratch("int16_t"),
         ),
@@ -122,23 +135,24 @@ def upright(g: dict[str, int]) -> dict[str, int]:
     return turned
 
 
-def _row_words(kernel_w: int, stride_w: int) -> int:
-    return kernel_w // 2 + 1 if stride_w == 1 else (kernel_w + 1) // 2
-
-
-def _row_bytes(kernel_w: int) -> int:
-    """Bytes of a row of taps: whole words with at least one to spare."""
-    return (kernel_w // 4 + 1) * 4
+def _bias_type(bias: Array | None) -> np.dtype[Any] | None:
+    """The narrowest type that holds the biases; None where all are 0."""
+    if bias is None or not bias.any():
+        return None
+    return np.dtype("<i2" if bias.min() >= -(1 << 15) and bias.max() < 1 << 15 else "<i4")
 
 
 def _stream(
-    taps: Array, bias: npt.NDArray[np.int32], multipliers: ChannelMultipliers
-) -> npt.NDArray[np.uint32]:
-    """Bias, multiplier and taps [channels, kernel_h, kernel_w] per channel, as the kernel reads."""
-    channels, kernel_h, kernel_w = taps.shape
-    rows = np.zeros((channels, kernel_h, _row_bytes(kernel_w)), np.int8)
-    rows[:, :, :kernel_w] = taps
-    rows[:, 0, -1] = -multipliers.shift - 1
-    words = np.ascontiguousarray(rows.reshape(channels, -1)).view("<u4").astype(np.uint32)
-    head = np.stack([bias.view(np.uint32), multipliers.value.view(np.uint32)], axis=1)
-    return np.concatenate([head, words], axis=1).reshape(-1)
+    taps: Array,
+    bias: Array | None,
+    bias_type: np.dtype[Any] | None,
+    scales: ScaleWords,
+) -> npt.NDArray[np.uint8]:
+    """Everything that a channel [kernel_h, kernel_w] needs, as the kernel reads it."""
+    channels = len(taps)
+    parts = [np.ascontiguousarray(scales.words.astype("<u4")).view(np.uint8).reshape(channels, 4)]
+    if bias is not None and bias_type is not None:
+        parts.append(np.ascontiguousarray(bias.reshape(-1, 1).astype(bias_type)).view(np.uint8))
+    parts.append(np.ascontiguousarray(taps.reshape(channels, -1)).view(np.uint8))
+    stream = np.concatenate(parts, axis=1).reshape(-1)
+    return np.pad(stream, (0, _READ_BEYOND + -(len(stream) + _READ_BEYOND) % 4))
