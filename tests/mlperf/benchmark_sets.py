@@ -103,7 +103,8 @@ class Model:
         """As TFLite does: to the nearest, halves away from zero."""
         steps = values / np.float32(self.input.scale[0])
         rounded = np.trunc(steps + np.copysign(np.float32(0.5), steps)) + self.input.zero_point[0]
-        return np.clip(rounded, -128, 127).astype(np.int8)
+        quantized: Array = np.clip(rounded, -128, 127).astype(np.int8)
+        return quantized
 
 
 def _anomalies(model: Model, count: int) -> BenchmarkSet:
