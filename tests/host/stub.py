@@ -57,6 +57,18 @@ def build(directory: Path) -> Path:
     return program
 
 
+def anomalies(directory: Path) -> list[list[float]]:
+    """What bench_stub/anomaly_main.c prints: each sample as int8 values, then its score."""
+    firmware = firmware_dir()
+    program = directory / "anomaly"
+    sources = [HERE / "bench_stub" / "anomaly_main.c", firmware / "bench" / "ep_anomaly.c"]
+    includes = [f"-I{firmware / name}" for name in ("runtime", "bench")]
+    command = ["gcc", *_WARNINGS, *_SANITIZE, *includes, *map(str, sources), "-o", str(program)]
+    runner.run(command, timeout=60)
+    lines = runner.run([str(program)], timeout=20).stdout.splitlines()
+    return [[float(word) for word in line.split()] for line in lines]
+
+
 @contextmanager
 def running(program: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Start it; yields the URL of its port and the process. It outlives its peers."""

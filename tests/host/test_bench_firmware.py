@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import os
 import random
 import shutil
+import socket
+import termios
 import time
 import zlib
 from collections.abc import Iterator
@@ -16,6 +20,7 @@ from edgepack.errors import DeviceError, DeviceLostError, DeviceSilentError
 from edgepack.link.faulty import FaultRates, FaultyLink
 from edgepack.link.framed import LinkTiming
 from edgepack.link.frames import Request, encode_request
+from edgepack.link.pseudo_terminal import pseudo_terminal
 from edgepack.link.serial_url import open_link
 from edgepack.link.text import TextClient
 from tests.host import stub
@@ -312,3 +317,47 @@ def test_text_host_may_follow_a_framed_one(device: str) -> None:
         assert [int(v) & 255 for v in client.infer().results] == list(outputs(sample(0)))
     finally:
         link.close()
+
+
+def test_floats_become_the_nearest_int8(tmp_path: Path) -> None:
+    """ep_anomaly.c alone: halves go away from zero, and nothing leaves the range."""
+    rounded, clamped = stub.anomalies(tmp_path)
+    assert rounded[:-1] == [10, 10, 11, 9, 9, 127, -128]
+    # what rounding costs: 0, 0.24, 0.25 and 0.25, 0.24, 0, 0 of a real unit, squared
+    expected = (0.24**2 + 0.25**2 + 0.25**2 + 0.24**2) / 7
+    assert rounded[-1] == pytest.approx(expected, abs=1e-6)
+    assert clamped[:-1] == [127, -128, 127, -128, 127, -128, -128]
+    assert math.isnan(clamped[-1])
+
+
+def test_the_rate_of_a_real_terminal_follows_the_negotiation(program: Path) -> None:
+    """Through a pseudo-terminal, whose rate pyserial really sets: up, and down after a failure."""
+    with (
+        stub.running(program) as (url, _),
+        socket.create_connection(address_of(url)) as device,
+        pseudo_terminal(device) as terminal,
+    ):
+        with open_session(terminal.path, timing=TIMING) as session:
+            assert rate_of(terminal.path) == termios.B115200
+            assert session.raise_baud(2_000_000) == 1_000_000
+            assert rate_of(terminal.path) == termios.B1000000
+            assert session.infer(sample(2)).outputs == outputs(sample(2))
+        with open_session(terminal.path, timing=TIMING) as session:
+            assert rate_of(terminal.path) == termios.B115200
+            assert session.raise_baud(500_000) == 115200  # the device goes deaf there
+            assert rate_of(terminal.path) == termios.B115200
+            assert session.infer(sample(3)).outputs == outputs(sample(3))
+
+
+def address_of(url: str) -> tuple[str, int]:
+    host, port = url.removeprefix("socket://").split(":")
+    return host, int(port)
+
+
+def rate_of(path: str) -> int:
+    """The rate that whoever has the terminal open gave it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY)
+    try:
+        return int(termios.tcgetattr(descriptor)[5])
+    finally:
+        os.close(descriptor)
