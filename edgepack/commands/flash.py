@@ -94,7 +94,7 @@ def flash(
 def _show(target: str, flashed: Flashed, dry_run: bool) -> None:
     outcome = flashed.outcome
     for attempt in outcome.attempts:
-        out().line(f"{attempt.tool}: {attempt.why}")
+        out().line(str(attempt))
     read_back = ", read back and equal" if outcome.verified else ""
     out().line(f"{target}: {outcome.summary}{read_back}")
     if flashed.device_build_id is not None:

@@ -73,10 +73,15 @@ class FlashRequest:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A tool that was asked before the one that did it, and why it could not."""
+    """A tool that was asked before the one that did it, why it could not, and what would help."""
 
     tool: str
     why: str
+    next_step: str | None = None
+
+    def __str__(self) -> str:
+        advice = f"\n  next: {self.next_step}" if self.next_step else ""
+        return f"{self.tool}: {self.why}{advice}"
 
 
 @dataclass(frozen=True)

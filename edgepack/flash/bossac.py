@@ -46,7 +46,12 @@ _HINTS = (
         "bossac --port PORT --unlock (or erase it with a debug probe)",
     ),
     Hint(
-        r"no device found|SAM-BA operation failed|device unsupported",
+        r"device unsupported",
+        "this bossac does not know the chip",
+        "for the nRF52840 put Arduino's own on PATH: arduino-cli core install arduino:mbed_nano",
+    ),
+    Hint(
+        r"no device found|SAM-BA operation failed",
         "no SAM-BA boot loader answers on the port",
         "press reset twice so that the boot loader's LED breathes, then: edgepack devices",
     ),

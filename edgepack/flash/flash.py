@@ -56,7 +56,7 @@ def flash_project(
         UsageError: the only tool needs a port.
     """
     require_image(project, manifest)
-    failed: list[tuple[Attempt, EdgepackError]] = []
+    failed: list[EdgepackError] = []
     attempts: list[Attempt] = []
     for flasher, options in _candidates(target, tool):
         request = FlashRequest(
@@ -72,8 +72,8 @@ def flash_project(
             outcome = _dry(flasher, request) if dry_run else flasher.flash(request)
             return replace(outcome, attempts=tuple(attempts))
         except (FlashError, MissingToolError, UsageError) as error:
-            attempts.append(Attempt(flasher.name, error.message))
-            failed.append((attempts[-1], error))
+            attempts.append(Attempt(flasher.name, error.message, error.next_step))
+            failed.append(error)
     raise _nothing_worked(target, tool, attempts, failed)
 
 
@@ -86,16 +86,16 @@ def _nothing_worked(
     target: Target,
     tool: str | None,
     attempts: list[Attempt],
-    failed: list[tuple[Attempt, EdgepackError]],
+    failed: list[EdgepackError],
 ) -> EdgepackError:
     """The one error that tells what every tool said; its next step is that of the first to run."""
     if len(attempts) == 1 and failed:
-        return failed[0][1]
-    told = "\n".join(f"{attempt.tool}: {attempt.why}" for attempt in attempts)
+        return failed[0]
+    told = "\n".join(map(str, attempts))
     if failed:
         return FlashError(
             f"could not flash {target.id}; tried in this order:\n{told}",
-            next_step=failed[0][1].next_step,
+            next_step=failed[0].next_step,
         )
     first = next(flasher for flasher in FLASH_TOOLS if flasher.name == attempts[0].tool)
     return MissingToolError(f"no tool to flash {target.id}:\n{told}", next_step=first.install)

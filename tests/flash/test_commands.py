@@ -24,7 +24,7 @@ from edgepack.flash.teensy import TeensyFlash
 from tests.flash.fake_program import FakeProgram
 from tests.flash.mini_elf import real_board, write_board_project
 
-ST = {"config": ["interface/stlink.cfg", "target/stm32f4x.cfg"]}
+ST: dict[str, object] = {"config": ["interface/stlink.cfg", "target/stm32f4x.cfg"]}
 OPTIONS: dict[str, dict[str, object]] = {
     "openocd": ST,
     "stlink": {},
@@ -153,6 +153,7 @@ FAILURES = [
         "udev",
     ),
     ("bossac", "No device found on ttyACM3\n", 1, "no SAM-BA boot loader", "press reset twice"),
+    ("bossac", "Device unsupported\n", 1, "does not know the chip", "Arduino"),
     ("bossac", "Verify failed\nPage errors: 2\nByte errors: 9\n", 2, "differs", "worn"),
     ("bossac", "Flash page is locked\n", 1, "locked", "--unlock"),
     ("teensy", 'Unknown MCU type "TEENSY99"\n', 1, "does not know the board", "--list-mcus"),

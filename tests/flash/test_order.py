@@ -99,7 +99,8 @@ def test_every_failure_is_told_in_order(tmp_path: Path, monkeypatch: pytest.Monk
     tools = (FakeTool("b", absent="gone"), FakeTool("a", broken="no probe"))
     with pytest.raises(FlashError) as caught:
         run(tmp_path, monkeypatch, *tools)
-    assert caught.value.message.splitlines()[1:] == ["b: gone", "a: no probe"]
+    told = caught.value.message.splitlines()[1:]
+    assert told == ["b: gone", "a: no probe", "  next: mend a"]
     assert caught.value.next_step == "mend a"
 
 
