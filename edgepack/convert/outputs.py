@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edgepack.convert.dynamic import to_dynamic
 from edgepack.convert.float16 import to_float16
 
-# Tolerances and notable differences: shares of max |source - result| over the range of the source's output values.
+# Tolerances and notable differences: max |source - result| over the range of the source.
 FLOAT_TOLERANCE = 1e-3  # float32 in another order of additions stays far below it
 FLOAT16_TOLERANCE = 5e-2  # 11 bits of every weight, through tens of layers
 FLOAT_NOTABLE = 1e-4

@@ -12,7 +12,7 @@ from edgepack.convert.report import Parity
 from edgepack.errors import ConversionError, DataError
 from edgepack.models.dataset import read_dataset
 from edgepack.models.handle import TensorSpec
-from edgepack.types import Array, DType
+from edgepack.types import Array, DType, Shape
 
 RANDOM_SAMPLES = 4
 REAL_SAMPLES = 32
@@ -118,7 +118,8 @@ class LiteRt:
         ConversionError: LiteRT refuses the model; its own message says why.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, shapes: Sequence[Shape] = ()) -> None:
+        """Make it ready; `shapes` are set for its inputs where the file has others."""
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         # Without XNNPACK: it rounds in its own way.
@@ -127,6 +128,8 @@ class LiteRt:
             self._interpreter = Interpreter(
                 model_content=data, num_threads=1, experimental_op_resolver_type=kernels
             )
+            for detail, shape in zip(self._interpreter.get_input_details(), shapes, strict=False):
+                self._interpreter.resize_tensor_input(detail["index"], list(shape))
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise ConversionError(f"LiteRT refuses the model: {_first(error)}") from error

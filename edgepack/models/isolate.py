@@ -239,6 +239,7 @@ def _follow(child: _Child, task: Task, progress: Progress, *, keep: bool = False
     request = json.dumps(
         {"function": task.function, "arguments": task.arguments, "memory_mb": task.memory_mb}
     )
+    log_start = child.log.seek(0, os.SEEK_END)  # what earlier tasks wrote is not this one's
     expired = threading.Event()
 
     def expire() -> None:
@@ -262,7 +263,7 @@ def _follow(child: _Child, task: Task, progress: Progress, *, keep: bool = False
             f"{task.what} did not finish within {task.timeout:g} s and was stopped",
             next_step=task.time_hint,
         )
-    tail = _tail(child.log)
+    tail = _tail(child.log, log_start)
     if task.memory_mb is not None and _NO_MEMORY.search(tail):
         raise out_of_memory(task.memory_mb)
     raise CrashError(f"{task.what} {_death(child.process.returncode)}{tail}")
@@ -322,9 +323,9 @@ def _death(code: int | None) -> str:
     return f"failed: its process ended with exit code {code} and no result"
 
 
-def _tail(log: IO[bytes]) -> str:
+def _tail(log: IO[bytes], start: int) -> str:
     """The last lines of the child's log that tell of a failure, indented below the message."""
-    log.seek(0)
+    log.seek(start)
     lines = log.read().decode("utf-8", "replace").splitlines()
     kept = [line for line in lines if _TELLING.search(line) and "cuda" not in line.lower()]
     return "".join(f"\n  {line.rstrip()[:200]}" for line in kept[-_LOG_LINES:])

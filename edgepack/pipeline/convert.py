@@ -14,9 +14,12 @@ from edgepack.convert.base import ConvertOptions
 from edgepack.convert.report import Conversion
 from edgepack.convert.run import check, convert, read_conversion
 from edgepack.convert.table import Converter
+from edgepack.convert.uint8 import is_uint8
+from edgepack.errors import ModelError
 from edgepack.models.handle import ModelFormat, digest_of
 from edgepack.models.load import format_of
 from edgepack.models.progress import Progress, silent
+from edgepack.models.tflite_file import read_tflite
 
 STAGE = "convert"
 # Packages whose version changes what a converter writes; those not installed count as none.
@@ -70,14 +73,22 @@ def convert_cached(
 
 
 def as_tflite(path: Path, cache: Cache | None = None, progress: Progress = silent) -> Path:
-    """A model of any format as a `.tflite` file; one that is a `.tflite` already stays where it is.
+    """A model of any format as a `.tflite` file; an up-to-date `.tflite` stays where it is.
 
     Raises:
         EdgepackError: as `edgepack.convert.run.convert`.
     """
-    if format_of(path) is ModelFormat.TFLITE:
+    if format_of(path) is ModelFormat.TFLITE and not _is_legacy(path):
         return path
     return convert_cached(path, cache=cache, progress=progress).path
+
+
+def _is_legacy(path: Path) -> bool:
+    """Whether a `.tflite` computes on uint8, which no runtime of edgepack does."""
+    try:
+        return is_uint8(read_tflite(path))
+    except ModelError:
+        return False  # the compile half says what is wrong with it
 
 
 def _placed(

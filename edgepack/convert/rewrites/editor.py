@@ -100,21 +100,42 @@ class Editor:
         """Whether a tensor is float32."""
         return self.dtype(graph, tensor) is DType.FLOAT32
 
+    def plus(self, graph: Any, tensor: int, value: float) -> int | None:
+        """The x of a tensor that is x + value on floats; None for anything else."""
+        maker = self.producer(graph, tensor)
+        if maker is None or self.name(maker.operator) != "ADD":
+            return None
+        left, right = self.inputs(maker)
+        for x, constant in ((left, right), (right, left)):
+            if self.scalar(graph, constant) == value and self.is_float(graph, x):
+                return x
+        return None
+
+    def set_outputs(self, site: Site, outputs: list[int]) -> None:
+        """Let an operator write other tensors."""
+        site.operator.outputs = np.array(outputs, np.int32)
+
     def add_constant(self, graph: Any, value: Array, name: str) -> int:
         """A new constant tensor; its index."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        raw = schema.TensorT()
+        raw.shape = np.array(value.shape, np.int32)
+        raw.type = getattr(schema.TensorType, _type_of(value))
+        raw.buffer = self.add_buffer(value)
+        raw.name = name.encode()
+        raw.hasRank = True
+        graph.tensors.append(raw)
+        return len(graph.tensors) - 1
+
+    def add_buffer(self, value: Array) -> int:
+        """A new buffer that holds an array; its index."""
         from ai_edge_litert import schema_py_generated as schema
 
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(np.ascontiguousarray(value).tobytes(), np.uint8)
         self.model.buffers.append(buffer)
-        raw = schema.TensorT()
-        raw.shape = np.array(value.shape, np.int32)
-        raw.type = getattr(schema.TensorType, _type_of(value))
-        raw.buffer = len(self.model.buffers) - 1
-        raw.name = name.encode()
-        raw.hasRank = True
-        graph.tensors.append(raw)
-        return len(graph.tensors) - 1
+        return len(self.model.buffers) - 1
 
     def add_tensor(self, graph: Any, shape: tuple[int, ...], like: int, name: str) -> int:
         """A new activation of the type and quantization of another; its index."""

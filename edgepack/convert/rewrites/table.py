@@ -6,6 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgepack.convert.flatbuffer import read_model, write_model
+from edgepack.convert.rewrites import (
+    batch_norm,
+    fuse_activation,
+    gelu,
+    hard_swish,
+    relu6_forms,
+)
 from edgepack.convert.rewrites.editor import Editor
 
 Apply = Callable[[Editor], int]
@@ -35,7 +42,20 @@ class Applied:
     exact: bool
 
 
-REWRITES: tuple[Rewrite, ...] = ()
+REWRITES: tuple[Rewrite, ...] = (
+    Rewrite("relu6_forms", "minimum and maximum as RELU6", relu6_forms.apply, exact=True),
+    Rewrite("hard_swish", "HARD_SWISH from its parts", hard_swish.apply, exact=False),
+    Rewrite("gelu", "GELU from its parts", gelu.apply, exact=False),
+    Rewrite(
+        "batch_norm",
+        "factors and offsets in the weights",
+        batch_norm.apply,
+        exact=False,
+    ),
+    Rewrite(
+        "fuse_activation", "activations in the operator before", fuse_activation.apply, exact=True
+    ),
+)
 
 
 def rewrite(data: bytes) -> tuple[bytes, tuple[Applied, ...]]:
@@ -47,6 +67,7 @@ def rewrite(data: bytes) -> tuple[bytes, tuple[Applied, ...]]:
         count = item.apply(editor)
         if count:
             done[item.name] = count
+            editor.sweep()  # what is left of the parts would count as another reader
     if not done:
         return data, ()
     applied = tuple(
@@ -54,5 +75,4 @@ def rewrite(data: bytes) -> tuple[bytes, tuple[Applied, ...]]:
         for item in REWRITES
         if item.name in done
     )
-    editor.sweep()
     return write_model(model), applied
