@@ -10,8 +10,9 @@
 #define EP_QUIET_DIVISOR 20u
 
 /* One buffer for the text command or the frame's header: a line carries one of them at a time. */
-static char ep_line[EP_TEXT_MAX + 1u];
+static char ep_line[EP_BENCH_TEXT ? EP_TEXT_MAX + 1u : EP_FRAME_HEADER_MAX];
 
+#if EP_BENCH_TEXT
 static void ep_take_text(uint8_t *length, uint8_t byte) {
     if (byte == (uint8_t)'%') {
         ep_line[*length] = '\0';
@@ -28,6 +29,14 @@ static void ep_take_text(uint8_t *length, uint8_t byte) {
         ep_line[(*length)++] = (char)byte;
     }
 }
+#else
+static void ep_take_text(uint8_t *length, uint8_t byte) {
+    (void)length;
+    if (byte == (uint8_t)'%' && !ep_link_greeted()) {
+        ep_text_run(ep_line);
+    }
+}
+#endif
 
 int ep_main(void) {
     uint64_t quiet_since = 0u;

@@ -11,10 +11,6 @@
 #include "ep_string.h"
 #include "ep_wire.h"
 
-#ifndef EP_BENCH_TEXT
-#define EP_BENCH_TEXT 1
-#endif
-
 #define EP_TEXT_READY "m-ready\r\n"
 #define EP_TEXT_BANNER "m-timestamp-mode-performance\r\nm-init-done\r\n" EP_TEXT_READY
 
@@ -22,11 +18,6 @@
 
 void ep_text_banner(void) {
     ep_port_write(EP_TEXT_BANNER, sizeof EP_TEXT_BANNER - 1u);
-}
-
-bool ep_text_takes_over(const char *line) {
-    (void)line;
-    return false;
 }
 
 void ep_text_run(char *line) {

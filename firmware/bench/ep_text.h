@@ -4,6 +4,10 @@
 
 #include <stdbool.h>
 
+#ifndef EP_BENCH_TEXT
+#define EP_BENCH_TEXT 1 /* 0: any command is answered m-ready and does nothing */
+#endif
+
 #define EP_TEXT_MAX 80u
 
 /* What the device says when it is up. */

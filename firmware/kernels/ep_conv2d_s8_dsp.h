@@ -182,8 +182,8 @@ EP_INLINE int8_t ep_pair_output(const ep_conv2d_s8_dsp_params *p, const ep_pair_
 EP_INLINE void ep_conv2d_block(const ep_conv2d_s8_dsp_params *p, const uint32_t *columns,
                                const uint32_t *stream, int8_t *to, int32_t live) {
     const int32_t c = p->out_c;
-    const int32_t at1 = p->partial && live < 2 ? 0 : c, at2 = p->partial && live < 3 ? 0 : 2 * c;
-    const int32_t at3 = p->partial && live < 4 ? 0 : 3 * c;
+    const int32_t kept = p->partial ? live : 4;
+    const int32_t at1 = c * (kept > 1), at2 = 2 * c * (kept > 2), at3 = 3 * c * (kept > 3);
     for (int32_t f = 0; f < c; f += 2, to += 2) {
         const uint32_t *const heads = stream;
         int32_t a, b;

@@ -91,8 +91,9 @@ EP_INLINE void ep_fully_connected_s8_dsp(const ep_fully_connected_s8_dsp_params 
                 bias[2] = ep_low16(w[1]), bias[3] = ep_high16(w[1]);
                 w += 2;
             } else {
-                memcpy(bias, w, sizeof bias);
-                w += 4;
+                for (int32_t i = 0; i < 4; ++i) {
+                    bias[i] = (int32_t)*w++;
+                }
             }
             ep_sums s = {bias[0], bias[2], 0, 0, 0, 0, 0, 0};
             s.s0 = ep_wrap_add(bias[0], ep_shift_left(bias[1], 8));
@@ -100,7 +101,9 @@ EP_INLINE void ep_fully_connected_s8_dsp(const ep_fully_connected_s8_dsp_params 
             w = ep_dense_dot(&s, w, in, p->in_n & ~3, offset);
             if (p->in_n % 4 != 0) {
                 int8_t last[4] = {0, 0, 0, 0}; /* the weights of the missing inputs are 0 */
-                memcpy(last, in + (p->in_n & ~3), (size_t)(p->in_n % 4));
+                for (int32_t i = 0; i < p->in_n % 4; ++i) {
+                    last[i] = in[(p->in_n & ~3) + i];
+                }
                 w = ep_dense_dot(&s, w, last, 4, offset);
             }
             const int32_t twice[4] = {s.a0 * 2, ep_second_doubled(s.a0, s.s0), s.a1 * 2,
