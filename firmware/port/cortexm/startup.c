@@ -1,5 +1,6 @@
 /* Vector table, reset and fault handling of every Cortex-M. */
 #include "ep_cortexm.h"
+#include "ep_fault_text.h"
 
 #include "ep_port.h"
 
@@ -137,21 +138,6 @@ __attribute__((naked)) void ep_fault_handler(void) {
                      ".ltorg");
 }
 
-static void put_text(const char *text) {
-    while (*text != '\0') {
-        ep_port_fault_putc(*text++);
-    }
-}
-
-static void put_hex(uint32_t value) {
-    int shift;
-
-    for (shift = 28; shift >= 0; shift -= 4) {
-        const uint32_t digit = (value >> (unsigned)shift) & 0xFu;
-        ep_port_fault_putc((char)(digit < 10u ? '0' + digit : 'A' + (digit - 10u)));
-    }
-}
-
 void ep_fault_report(const uint32_t *frame) {
     const uintptr_t at = (uintptr_t)frame;
     uint32_t cause;
@@ -169,13 +155,7 @@ void ep_fault_report(const uint32_t *frame) {
 #else
     cause = EP_SCB_CFSR;
 #endif
-    put_text("e-[FAULT pc=");
-    put_hex(pc);
-    put_text(" lr=");
-    put_hex(lr);
-    put_text(" cause=");
-    put_hex(cause);
-    put_text("]\r\n");
+    ep_fault_send(pc, lr, cause);
     ep_port_flush();
     ep_port_reset();
     for (;;) {

@@ -19,7 +19,6 @@
  * its ticks back from there (QEMU 7.2 hw/core/ptimer.c). */
 #define ROUND_UNITS                                                                                \
     ((((uint64_t)EP_TICK_N << EP_SYSTICK_BITS) / (uint32_t)EP_TICK_D) * (uint32_t)EP_TICK_D)
-#define MILLIS_SHIFT 24u
 
 static ep_ticks_account account;
 static volatile uint32_t rounds;
@@ -83,7 +82,7 @@ void ep_ticks_start(uint32_t core_hz, uint32_t timer_hz, bool emulated) {
     (void)timer_hz;
     instructions = emulated;
     ticks_hz = emulated ? 1000000000u : core_hz;
-    millis_scale = (uint32_t)(((uint64_t)1u << (MILLIS_SHIFT + 10u)) / (systick_hz / 1000u));
+    millis_scale = ep_millis_scale(systick_hz, 10u);
     rounds = 0u;
     ep_systick_start();
     if (emulated) {
@@ -104,7 +103,7 @@ uint32_t ep_port_millis(void) {
     const uint64_t ticks = read_ticks();
 
     ep_irq_restore(mask);
-    return (uint32_t)(((ticks >> 10) * millis_scale) >> MILLIS_SHIFT);
+    return (uint32_t)(((ticks >> 10) * millis_scale) >> EP_MILLIS_SHIFT);
 }
 
 uint32_t ep_port_ticks_hz(void) {

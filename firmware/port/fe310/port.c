@@ -6,10 +6,12 @@
  * while the PLL's inputs change. QEMU 7.2 models PRCI, PLIC and UART, but neither the always-on
  * block nor its watchdog: that is how the port knows QEMU, and why a restart there is a jump.
  */
+#include "ep_fault_text.h"
 #include "ep_plic.h"
 #include "ep_port.h"
 #include "ep_rx_ring.h"
 #include "ep_ticks.h"
+#include "ep_wait.h"
 
 #define AON_WDOGCFG EP_REG(0x10000000u)
 #define AON_WDOGCOUNT EP_REG(0x10000008u)
@@ -51,12 +53,10 @@
 #define UART_IE_RX (1u << 1)
 #define UART_PINS ((1u << 16) | (1u << 17)) /* GPIO 16 receives, 17 sends: function 0 */
 #define MSTATUS_MIE 8u
-#define WAIT_TURNS 60000u
 #define LOCK_TURNS 1000u /* more than 100 us at 14 MHz; the lock bit means nothing before */
 #define RESET_HZ 13800000u
 
 void ep_reset_handler(void);
-void ep_port_fault_putc(char c);
 void ep_port_uart_irq(void);
 
 static ep_rx_ring rx;
@@ -64,17 +64,6 @@ static volatile bool held; /* the receive interrupt is masked: the ring was full
 static bool emulated;
 static uint32_t core_hz = RESET_HZ;
 static uint32_t char_cycles; /* that one byte takes on the line */
-
-static bool wait_for(volatile uint32_t *reg, uint32_t mask, uint32_t value) {
-    uint32_t turns;
-
-    for (turns = 0u; turns < WAIT_TURNS; turns++) {
-        if ((*reg & mask) == value) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static void spin(uint32_t turns) {
     while (turns > 0u) {
@@ -90,8 +79,8 @@ static void start_clock(void) {
 
     PRCI_HFROSCCFG |= OSC_ENABLE;
     PRCI_HFXOSCCFG |= OSC_ENABLE;
-    if (!wait_for(&PRCI_HFROSCCFG, OSC_READY, OSC_READY) ||
-        !wait_for(&PRCI_HFXOSCCFG, OSC_READY, OSC_READY)) {
+    if (!ep_wait(&PRCI_HFROSCCFG, OSC_READY, OSC_READY) ||
+        !ep_wait(&PRCI_HFXOSCCFG, OSC_READY, OSC_READY)) {
         return;
     }
     PRCI_PLLCFG &= ~PLL_SELECT;
@@ -101,7 +90,7 @@ static void start_clock(void) {
     PRCI_PLLOUTDIV = PLL_OUT_UNDIVIDED;
     PRCI_PLLCFG = setting & ~PLL_BYPASS;
     spin(LOCK_TURNS);
-    if (wait_for(&PRCI_PLLCFG, PLL_LOCK, PLL_LOCK)) {
+    if (ep_wait(&PRCI_PLLCFG, PLL_LOCK, PLL_LOCK)) {
         PRCI_PLLCFG = (setting & ~PLL_BYPASS) | PLL_SELECT;
         core_hz = EP_CLOCK_HZ;
     }
@@ -160,7 +149,7 @@ uint32_t ep_port_rx_lost(void) {
 }
 
 void ep_port_fault_putc(char c) {
-    (void)wait_for(&UART_TXDATA, UART_TX_FULL, 0u);
+    (void)ep_wait(&UART_TXDATA, UART_TX_FULL, 0u);
     UART_TXDATA = (uint8_t)c;
 }
 
@@ -177,7 +166,7 @@ void ep_port_write(const void *data, size_t bytes) {
 
 /* The FIFO tells when it is empty, the shift register behind it does not. */
 void ep_port_flush(void) {
-    (void)wait_for(&UART_IP, UART_IP_TX, UART_IP_TX);
+    (void)ep_wait(&UART_IP, UART_IP_TX, UART_IP_TX);
     if (!emulated) {
         spin(char_cycles);
     }
@@ -203,7 +192,7 @@ void ep_port_reset(void) {
     AON_WDOGCOUNT = 1u;
     AON_WDOGKEY = WDOG_KEY;
     AON_WDOGCFG = WDOG_RESETS_ALWAYS;
-    spin(WAIT_TURNS);
+    spin(EP_WAIT_TURNS);
     ep_reset_handler(); /* no watchdog here */
     for (;;) {
     }

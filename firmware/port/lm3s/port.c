@@ -6,8 +6,10 @@
  * and pins of this chip, so both run the same set-up.
  */
 #include "ep_port.h"
+#include "ep_rx_nvic.h"
 #include "ep_systick.h"
 #include "ep_ticks.h"
+#include "ep_wait.h"
 
 #define SYSCTL_RIS EP_REG(0x400FE050u)
 #define SYSCTL_MISC EP_REG(0x400FE058u)
@@ -46,24 +48,10 @@
 #define INT_RX (1u << 4)
 #define INT_RX_TIMEOUT (1u << 6)
 #define DR_OVERRUN (1u << 11)
-#define WAIT_TURNS 60000u
 #define RESET_HZ 12000000u /* the internal oscillator, within 30 % */
 
-static ep_rx_ring rx;
-static volatile bool held; /* the receive interrupt is masked: the ring was full */
 static bool emulated;
 static uint32_t core_hz = RESET_HZ;
-
-static bool wait_for(volatile uint32_t *reg, uint32_t mask, uint32_t value) {
-    uint32_t turns;
-
-    for (turns = 0u; turns < WAIT_TURNS; turns++) {
-        if ((*reg & mask) == value) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static void start_clock(void) {
     uint32_t rcc = (SYSCTL_RCC | RCC_BYPASS) & ~RCC_USESYSDIV;
@@ -75,7 +63,7 @@ static void start_clock(void) {
     SYSCTL_RCC = rcc;
     rcc |= ((PLL_HZ / EP_CLOCK_HZ - 1u) << RCC_SYSDIV_POS) | RCC_USESYSDIV;
     SYSCTL_RCC = rcc;
-    if (wait_for(&SYSCTL_RIS, RIS_PLL_LOCKED, RIS_PLL_LOCKED)) {
+    if (ep_wait(&SYSCTL_RIS, RIS_PLL_LOCKED, RIS_PLL_LOCKED)) {
         SYSCTL_RCC = rcc & ~RCC_BYPASS;
         core_hz = EP_CLOCK_HZ;
     }
@@ -98,43 +86,24 @@ void ep_port_init(void) {
     start_clock();
     start_uart();
     ep_ticks_start(core_hz, core_hz, emulated);
-    ep_nvic_enable(EP_UART_IRQ);
+    ep_rx_start(EP_UART_IRQ);
 }
 
 void ep_port_uart_irq(void) {
     UART_ICR = INT_RX_TIMEOUT;
-    while ((UART_FR & FR_RXFE) == 0u) {
-        uint32_t data;
+    /* up to 16 bytes wait in the FIFO meanwhile */
+    while ((UART_FR & FR_RXFE) == 0u && !ep_rx_hold()) {
+        const uint32_t data = UART_DR;
 
-        if (ep_rx_full(&rx)) {
-            ep_nvic_disable(EP_UART_IRQ); /* the rest waits in the FIFO of 16 */
-            held = true;
-            return;
-        }
-        data = UART_DR;
         if ((data & DR_OVERRUN) != 0u) {
-            rx.lost = rx.lost + 1u;
+            ep_rx_count_lost();
         }
-        ep_rx_put(&rx, (uint8_t)data);
+        ep_rx_take((uint8_t)data);
     }
-}
-
-int ep_port_getc(void) {
-    const int byte = ep_rx_get(&rx);
-
-    if (byte >= 0 && held) {
-        held = false;
-        ep_nvic_enable(EP_UART_IRQ);
-    }
-    return byte;
-}
-
-uint32_t ep_port_rx_lost(void) {
-    return rx.lost;
 }
 
 void ep_port_fault_putc(char c) {
-    (void)wait_for(&UART_FR, FR_TXFF, 0u);
+    (void)ep_wait(&UART_FR, FR_TXFF, 0u);
     UART_DR = (uint8_t)c;
 }
 
@@ -150,7 +119,7 @@ void ep_port_write(const void *data, size_t bytes) {
 }
 
 void ep_port_flush(void) {
-    (void)wait_for(&UART_FR, FR_BUSY, 0u);
+    (void)ep_wait(&UART_FR, FR_BUSY, 0u);
 }
 
 uint32_t ep_port_max_baud(void) {
@@ -170,8 +139,4 @@ void ep_port_set_baud(uint32_t baud) {
     UART_FBRD = divisor % 64u;
     UART_LCRH = LCRH_8_FIFO;
     UART_CTL = CTL_ON;
-}
-
-void ep_port_idle(void) {
-    ep_rx_wait(&rx);
 }

@@ -8,6 +8,7 @@
  * interrupt disturbs the instruction counts. The interrupt is routed only so that WFI wakes; it is
  * never taken (mstatus.MIE is 0).
  */
+#include "ep_fault_text.h"
 #include "ep_plic.h"
 #include "ep_port.h"
 #include "ep_ticks.h"

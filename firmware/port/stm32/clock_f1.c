@@ -10,10 +10,6 @@
 #define RCC_CFGR2 EP_REG(0x4002102Cu)
 
 #define RCC_CR_HSIRDY (1u << 1)
-#define RCC_CR_HSEON (1u << 16)
-#define RCC_CR_HSERDY (1u << 17)
-#define RCC_CR_PLLON (1u << 24)
-#define RCC_CR_PLLRDY (1u << 25)
 #define CFGR_SW_PLL 2u
 #define CFGR_SWS_MASK (3u << 2)
 #define CFGR_SWS_PLL (2u << 2)
@@ -35,23 +31,18 @@ ep_stm32_clocks ep_stm32_start_clock(void) {
     uint32_t source = 0u; /* HSI / 2 */
     uint32_t input_hz = HSI_HZ / 2u;
 
-#ifdef EP_HSE_HZ
-    RCC_CR |= RCC_CR_HSEON;
-    if (ep_stm32_wait(&RCC_CR, RCC_CR_HSERDY, RCC_CR_HSERDY)) {
+    if (ep_stm32_start_hse(&RCC_CR)) {
         RCC_CFGR2 = CFGR2_DIV2;
         source = CFGR_PLLSRC_PREDIV1;
         input_hz = EP_HSE_HZ / 2u;
-    } else {
-        RCC_CR &= ~RCC_CR_HSEON;
     }
-#endif
     RCC_CFGR = source | ((EP_CLOCK_HZ / input_hz - 2u) << CFGR_PLLMUL_POS);
-    RCC_CR |= RCC_CR_PLLON;
-    if (!ep_stm32_wait(&RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY)) {
+    RCC_CR |= EP_RCC_CR_PLLON;
+    if (!ep_wait(&RCC_CR, EP_RCC_CR_PLLRDY, EP_RCC_CR_PLLRDY)) {
         return ep_stm32_reset_clocks();
     }
     RCC_CFGR |= CFGR_SW_PLL;
-    if (!ep_stm32_wait(&RCC_CFGR, CFGR_SWS_MASK, CFGR_SWS_PLL)) {
+    if (!ep_wait(&RCC_CFGR, CFGR_SWS_MASK, CFGR_SWS_PLL)) {
         return ep_stm32_reset_clocks();
     }
     return (ep_stm32_clocks){EP_CLOCK_HZ, EP_UART_CLOCK_HZ, EP_CLOCK_HZ, true};

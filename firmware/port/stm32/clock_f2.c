@@ -20,11 +20,6 @@
 #define FLASH_ACR EP_REG(0x40023C00u)
 
 #define RCC_CR_HSIRDY (1u << 1)
-#define RCC_CR_HSEON (1u << 16)
-#define RCC_CR_HSERDY (1u << 17)
-#define RCC_CR_HSEBYP (1u << 18)
-#define RCC_CR_PLLON (1u << 24)
-#define RCC_CR_PLLRDY (1u << 25)
 #define RCC_APB1ENR_PWR (1u << 28)
 #define PLLCFGR_MASK 0x0FFFFFFFu /* the rest is the F446's R, and reserved on the others */
 #define PLLCFGR_HSE (1u << 22)
@@ -55,16 +50,9 @@ ep_stm32_clocks ep_stm32_reset_clocks(void) {
 /* The PLL's source and divider to 1 MHz: the crystal, or the HSI where there is none or it does not
  * start. */
 static uint32_t pll_source(void) {
-#ifdef EP_HSE_HZ
-#ifdef EP_HSE_BYPASS
-    RCC_CR |= RCC_CR_HSEBYP; /* a clock comes in, not a crystal */
-#endif
-    RCC_CR |= RCC_CR_HSEON;
-    if (ep_stm32_wait(&RCC_CR, RCC_CR_HSERDY, RCC_CR_HSERDY)) {
+    if (ep_stm32_start_hse(&RCC_CR)) {
         return PLLCFGR_HSE | (EP_HSE_HZ / MHZ);
     }
-    RCC_CR &= ~(RCC_CR_HSEON | RCC_CR_HSEBYP);
-#endif
     return HSI_HZ / MHZ;
 }
 
@@ -72,11 +60,11 @@ static uint32_t pll_source(void) {
 static bool overdrive(void) {
 #if EP_PWR_OVERDRIVE
     PWR_CR |= PWR_ODEN;
-    if (!ep_stm32_wait(&PWR_CSR, PWR_ODRDY, PWR_ODRDY)) {
+    if (!ep_wait(&PWR_CSR, PWR_ODRDY, PWR_ODRDY)) {
         return false;
     }
     PWR_CR |= PWR_ODSWEN;
-    return ep_stm32_wait(&PWR_CSR, PWR_ODSWRDY, PWR_ODSWRDY);
+    return ep_wait(&PWR_CSR, PWR_ODSWRDY, PWR_ODSWRDY);
 #else
     return true;
 #endif
@@ -92,17 +80,17 @@ ep_stm32_clocks ep_stm32_start_clock(void) {
     ep_stm32_set(&RCC_PLLCFGR, PLLCFGR_MASK,
                  pll_source() | ((EP_CLOCK_HZ / (MHZ / 2u)) << PLLCFGR_N_POS) |
                      (9u << PLLCFGR_Q_POS));
-    RCC_CR |= RCC_CR_PLLON;
-    if (!overdrive() || !ep_stm32_wait(&RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY)) {
+    RCC_CR |= EP_RCC_CR_PLLON;
+    if (!overdrive() || !ep_wait(&RCC_CR, EP_RCC_CR_PLLRDY, EP_RCC_CR_PLLRDY)) {
         return ep_stm32_reset_clocks();
     }
     FLASH_ACR = EP_FLASH_ACR;
-    if (!ep_stm32_wait(&FLASH_ACR, FLASH_LATENCY, EP_FLASH_ACR & FLASH_LATENCY)) {
+    if (!ep_wait(&FLASH_ACR, FLASH_LATENCY, EP_FLASH_ACR & FLASH_LATENCY)) {
         return ep_stm32_reset_clocks();
     }
     RCC_CFGR = CFGR_APB1_DIV4 | CFGR_APB2_DIV2; /* before the core gets fast */
     RCC_CFGR |= CFGR_SW_PLL;
-    if (!ep_stm32_wait(&RCC_CFGR, CFGR_SWS_MASK, CFGR_SWS_PLL)) {
+    if (!ep_wait(&RCC_CFGR, CFGR_SWS_MASK, CFGR_SWS_PLL)) {
         RCC_CFGR = 0u;
         return ep_stm32_reset_clocks();
     }

@@ -27,11 +27,6 @@
 #define AXI_TARG7_FN_MOD EP_REG(0x51008108u)
 
 #define RCC_CR_HSIRDY (1u << 2)
-#define RCC_CR_HSEON (1u << 16)
-#define RCC_CR_HSERDY (1u << 17)
-#define RCC_CR_HSEBYP (1u << 18)
-#define RCC_CR_PLL1ON (1u << 24)
-#define RCC_CR_PLL1RDY (1u << 25)
 #define RCC_APB4ENR_SYSCFG (1u << 1)
 #define CFGR_SW_PLL1 3u
 #define CFGR_SWS_MASK (7u << 3)
@@ -65,27 +60,20 @@ ep_stm32_clocks ep_stm32_reset_clocks(void) {
 }
 
 static uint32_t pll_source(void) {
-#ifdef EP_HSE_HZ
-#ifdef EP_HSE_BYPASS
-    RCC_CR |= RCC_CR_HSEBYP; /* a clock comes in, not a crystal */
-#endif
-    RCC_CR |= RCC_CR_HSEON;
-    if (ep_stm32_wait(&RCC_CR, RCC_CR_HSERDY, RCC_CR_HSERDY)) {
+    if (ep_stm32_start_hse(&RCC_CR)) {
         return PLLCKSELR_HSE | ((EP_HSE_HZ / PLL_IN_HZ) << PLLCKSELR_M_POS);
     }
-    RCC_CR &= ~(RCC_CR_HSEON | RCC_CR_HSEBYP);
-#endif
     return PLLCKSELR_HSI | ((HSI_HZ / PLL_IN_HZ) << PLLCKSELR_M_POS);
 }
 
 /* Supply from the LDO, voltage scale 1, and scale 0 for the fast silicon. */
 static bool raise_voltage(bool fast) {
     ep_stm32_set(&PWR_CR3, CR3_MASK, CR3_LDOEN);
-    if (!ep_stm32_wait(&PWR_CSR1, CSR1_ACTVOSRDY, CSR1_ACTVOSRDY)) {
+    if (!ep_wait(&PWR_CSR1, CSR1_ACTVOSRDY, CSR1_ACTVOSRDY)) {
         return false;
     }
     ep_stm32_set(&PWR_D3CR, D3CR_VOS_MASK, D3CR_VOS1);
-    if (!ep_stm32_wait(&PWR_D3CR, D3CR_VOSRDY, D3CR_VOSRDY)) {
+    if (!ep_wait(&PWR_D3CR, D3CR_VOSRDY, D3CR_VOSRDY)) {
         return false;
     }
     if (!fast) {
@@ -94,7 +82,7 @@ static bool raise_voltage(bool fast) {
     RCC_APB4ENR |= RCC_APB4ENR_SYSCFG;
     (void)RCC_APB4ENR;
     SYSCFG_PWRCR |= PWRCR_ODEN;
-    return ep_stm32_wait(&PWR_D3CR, D3CR_VOSRDY, D3CR_VOSRDY);
+    return ep_wait(&PWR_D3CR, D3CR_VOSRDY, D3CR_VOSRDY);
 }
 
 static bool start_pll(uint32_t core_hz) {
@@ -103,8 +91,8 @@ static bool start_pll(uint32_t core_hz) {
     ep_stm32_set(&RCC_PLL1DIVR, 0xFFFFu, (2u * (core_hz / PLL_IN_HZ) - 1u) | (1u << 9));
     ep_stm32_set(&RCC_PLLCFGR, PLLCFGR_MASK | PLLCFGR_DIVP1EN | (3u << 17),
                  PLLCFGR_RANGE_2_4_MHZ | PLLCFGR_DIVP1EN);
-    RCC_CR |= RCC_CR_PLL1ON;
-    return ep_stm32_wait(&RCC_CR, RCC_CR_PLL1RDY, RCC_CR_PLL1RDY);
+    RCC_CR |= EP_RCC_CR_PLLON;
+    return ep_wait(&RCC_CR, EP_RCC_CR_PLLRDY, EP_RCC_CR_PLLRDY);
 }
 
 ep_stm32_clocks ep_stm32_start_clock(void) {
@@ -120,14 +108,14 @@ ep_stm32_clocks ep_stm32_start_clock(void) {
         return ep_stm32_reset_clocks();
     }
     FLASH_ACR = flash;
-    if (!ep_stm32_wait(&FLASH_ACR, FLASH_LATENCY, flash & FLASH_LATENCY)) {
+    if (!ep_wait(&FLASH_ACR, FLASH_LATENCY, flash & FLASH_LATENCY)) {
         return ep_stm32_reset_clocks();
     }
     RCC_D1CFGR = (8u << 0) | (4u << 4); /* AXI and AHB: core / 2; APB3: half of that */
     RCC_D2CFGR = (4u << 4) | (4u << 8); /* APB1, APB2 */
     RCC_D3CFGR = 4u << 4;               /* APB4 */
     ep_stm32_set(&RCC_CFGR, 7u, CFGR_SW_PLL1);
-    if (!ep_stm32_wait(&RCC_CFGR, CFGR_SWS_MASK, CFGR_SWS_PLL1)) {
+    if (!ep_wait(&RCC_CFGR, CFGR_SWS_MASK, CFGR_SWS_PLL1)) {
         RCC_CFGR = 0u;
         RCC_D1CFGR = 0u;
         RCC_D2CFGR = 0u;

@@ -19,8 +19,6 @@
 #define RCC_CR_MSIRDY (1u << 1)
 #define RCC_CR_HSION (1u << 8)
 #define RCC_CR_HSIRDY (1u << 10)
-#define RCC_CR_PLLON (1u << 24)
-#define RCC_CR_PLLRDY (1u << 25)
 #define RCC_APB1ENR1_PWR (1u << 28)
 #define CFGR_SW_PLL 3u
 #define CFGR_SWS_MASK (3u << 2)
@@ -64,26 +62,25 @@ ep_stm32_clocks ep_stm32_start_clock(void) {
     PWR_CR2 |= CR2_IOSV; /* port G has a supply of its own, VDDIO2, and is off without this */
     ep_stm32_set(&PWR_CR1, CR1_VOS_MASK, CR1_VOS_RANGE1);
     RCC_CR |= RCC_CR_HSION;
-    if (!ep_stm32_wait(&PWR_SR2, SR2_VOSF, 0u) ||
-        !ep_stm32_wait(&RCC_CR, RCC_CR_HSIRDY, RCC_CR_HSIRDY)) {
+    if (!ep_wait(&PWR_SR2, SR2_VOSF, 0u) || !ep_wait(&RCC_CR, RCC_CR_HSIRDY, RCC_CR_HSIRDY)) {
         return ep_stm32_reset_clocks();
     }
     RCC_PLLCFGR = PLLCFGR_HSI | ((HSI_HZ / PLL_IN_HZ - 1u) << PLLCFGR_M_POS) |
                   ((2u * (EP_CLOCK_HZ / PLL_IN_HZ)) << PLLCFGR_N_POS);
-    RCC_CR |= RCC_CR_PLLON;
+    RCC_CR |= EP_RCC_CR_PLLON;
     RCC_PLLCFGR |= PLLCFGR_REN;
-    if (!ep_stm32_wait(&RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY)) {
+    if (!ep_wait(&RCC_CR, EP_RCC_CR_PLLRDY, EP_RCC_CR_PLLRDY)) {
         return ep_stm32_reset_clocks();
     }
     ep_stm32_set(&RCC_CFGR, CFGR_HPRE_MASK, CFGR_HPRE_DIV2);
     PWR_CR5 &= ~CR5_R1MODE; /* boost */
     FLASH_ACR = EP_FLASH_ACR;
-    if (!ep_stm32_wait(&FLASH_ACR, FLASH_LATENCY, EP_FLASH_ACR & FLASH_LATENCY)) {
+    if (!ep_wait(&FLASH_ACR, FLASH_LATENCY, EP_FLASH_ACR & FLASH_LATENCY)) {
         RCC_CFGR = 0u;
         return ep_stm32_reset_clocks();
     }
     RCC_CFGR |= CFGR_SW_PLL;
-    if (!ep_stm32_wait(&RCC_CFGR, CFGR_SWS_MASK, CFGR_SWS_PLL)) {
+    if (!ep_wait(&RCC_CFGR, CFGR_SWS_MASK, CFGR_SWS_PLL)) {
         RCC_CFGR = 0u;
         return ep_stm32_reset_clocks();
     }

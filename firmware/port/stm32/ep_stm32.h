@@ -14,6 +14,7 @@
 #define EP_STM32_H
 
 #include "ep_cortexm.h"
+#include "ep_wait.h"
 
 /* A board may have another UART on its connector than QEMU's model of it. */
 #ifndef EP_HW_UART_BASE
@@ -39,24 +40,38 @@ ep_stm32_clocks ep_stm32_reset_clocks(void);
 /* Connects the UART's two pins to it. */
 void ep_stm32_connect_pins(void);
 
-/* More turns than a slow crystal's 2 ms at any reset clock (DS8626, "HSE oscillator
- * characteristics"). */
-#define EP_STM32_WAIT_TURNS 60000u
-
-static inline bool ep_stm32_wait(volatile uint32_t *reg, uint32_t mask, uint32_t value) {
-    uint32_t turns;
-
-    for (turns = 0u; turns < EP_STM32_WAIT_TURNS; turns++) {
-        if ((*reg & mask) == value) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Replaces the bits of `mask`. */
 static inline void ep_stm32_set(volatile uint32_t *reg, uint32_t mask, uint32_t value) {
     *reg = (*reg & ~mask) | value;
 }
+
+/* Bits of RCC_CR, at the same places in every family. */
+#define EP_RCC_CR_HSEON (1u << 16)
+#define EP_RCC_CR_HSERDY (1u << 17)
+#define EP_RCC_CR_HSEBYP (1u << 18)
+#define EP_RCC_CR_PLLON (1u << 24)
+#define EP_RCC_CR_PLLRDY (1u << 25)
+
+/* Whether the board's crystal, or the clock that another chip feeds in, is there. */
+static inline bool ep_stm32_start_hse(volatile uint32_t *rcc_cr) {
+#ifdef EP_HSE_HZ
+#ifdef EP_HSE_BYPASS
+    *rcc_cr |= EP_RCC_CR_HSEBYP;
+#endif
+    *rcc_cr |= EP_RCC_CR_HSEON;
+    if (ep_wait(rcc_cr, EP_RCC_CR_HSERDY, EP_RCC_CR_HSERDY)) {
+        return true;
+    }
+    *rcc_cr &= ~(EP_RCC_CR_HSEON | EP_RCC_CR_HSEBYP);
+#else
+    (void)rcc_cr;
+#endif
+    return false;
+}
+
+/* For arithmetic behind ep_stm32_start_hse(), which is false then. */
+#ifndef EP_HSE_HZ
+#define EP_HSE_HZ 1000000u
+#endif
 
 #endif

@@ -46,7 +46,7 @@
 
 static inline uint32_t ep_usart_divisor(uint32_t clock_hz, uint32_t baud) {
 #if EP_UART_IS_LPUART
-    return (uint32_t)((((uint64_t)clock_hz << 6) + baud / 2u) / baud);
+    return ((clock_hz / baud) << 6) + (((clock_hz % baud) << 6) + baud / 2u) / baud;
 #else
     return (clock_hz + baud / 2u) / baud;
 #endif
@@ -72,12 +72,16 @@ static inline void ep_usart_set_divisor(uint32_t base, uint32_t divisor) {
 #endif
 }
 
-/* Takes an overrun note away where reading the byte does not do it. */
-static inline void ep_usart_clear_overrun(uint32_t base) {
+/* Takes an overrun note away; `taken` says whether the byte was read since the status, which is
+ * what does it in the older layout. */
+static inline void ep_usart_clear_overrun(uint32_t base, bool taken) {
 #if EP_USART_LAYOUT == 2
+    (void)taken;
     EP_USART_ICR(base) = EP_USART_ORE;
 #else
-    (void)EP_USART_RX(base);
+    if (!taken) {
+        (void)EP_USART_RX(base);
+    }
 #endif
 }
 

@@ -7,21 +7,16 @@
  * connector, if that is another.
  */
 #include "ep_port.h"
+#include "ep_rx_nvic.h"
 #include "ep_stm32.h"
 #include "ep_stm32_usart.h"
 #include "ep_ticks.h"
 
 #define RCC_UART_ENR EP_REG(EP_UART_RCC_ENR)
 
-static ep_rx_ring rx;
-static volatile bool held; /* the receive interrupt is masked: the ring was full */
 static uint32_t uart_base = EP_UART_BASE;
 static uint32_t uart_hz;
 static bool emulated;
-
-static uint32_t uart_irq(void) {
-    return emulated ? EP_UART_IRQ : EP_HW_UART_IRQ;
-}
 
 static void start_uart(void) {
     if (!emulated) {
@@ -43,40 +38,22 @@ void ep_port_init(void) {
     uart_hz = clocks.uart_hz;
     start_uart();
     ep_ticks_start(clocks.core_hz, clocks.timer_hz, emulated);
-    ep_nvic_enable(uart_irq());
+    ep_rx_start(emulated ? EP_UART_IRQ : EP_HW_UART_IRQ);
 }
 
 void ep_port_uart_irq(void) {
     const uint32_t status = EP_USART_STATUS(uart_base);
 
-    if ((status & EP_USART_RXNE) != 0u && ep_rx_full(&rx)) {
-        /* Leave the byte in the UART until there is room: an emulator then holds the sender back.
-         * The NVIC's mask, because QEMU's USART keeps its line up until the byte is read. */
-        ep_nvic_disable(uart_irq());
-        held = true;
-        return;
-    }
     if ((status & EP_USART_RXNE) != 0u) {
-        ep_rx_put(&rx, (uint8_t)EP_USART_RX(uart_base));
+        if (ep_rx_hold()) {
+            return;
+        }
+        ep_rx_take((uint8_t)EP_USART_RX(uart_base));
     }
     if ((status & EP_USART_ORE) != 0u) {
-        ep_usart_clear_overrun(uart_base);
-        rx.lost = rx.lost + 1u;
+        ep_usart_clear_overrun(uart_base, (status & EP_USART_RXNE) != 0u);
+        ep_rx_count_lost();
     }
-}
-
-int ep_port_getc(void) {
-    const int byte = ep_rx_get(&rx);
-
-    if (byte >= 0 && held) {
-        held = false;
-        ep_nvic_enable(uart_irq());
-    }
-    return byte;
-}
-
-uint32_t ep_port_rx_lost(void) {
-    return rx.lost;
 }
 
 void ep_port_write(const void *data, size_t bytes) {
@@ -91,12 +68,12 @@ void ep_port_write(const void *data, size_t bytes) {
 }
 
 void ep_port_fault_putc(char c) {
-    (void)ep_stm32_wait(&EP_USART_STATUS(uart_base), EP_USART_TXE, EP_USART_TXE);
+    (void)ep_wait(&EP_USART_STATUS(uart_base), EP_USART_TXE, EP_USART_TXE);
     EP_USART_TX(uart_base) = (uint8_t)c;
 }
 
 void ep_port_flush(void) {
-    (void)ep_stm32_wait(&EP_USART_STATUS(uart_base), EP_USART_TC, EP_USART_TC);
+    (void)ep_wait(&EP_USART_STATUS(uart_base), EP_USART_TC, EP_USART_TC);
 }
 
 uint32_t ep_port_max_baud(void) {
@@ -108,8 +85,4 @@ void ep_port_set_baud(uint32_t baud) {
         return;
     }
     ep_usart_set_divisor(uart_base, ep_usart_divisor(uart_hz, baud));
-}
-
-void ep_port_idle(void) {
-    ep_rx_wait(&rx);
 }

@@ -23,7 +23,6 @@
 #define TIM_ARR(base) EP_REG((base) + 0x2Cu)
 
 #define COARSE_SHIFT 16u /* one TIM5 count is 2^16 core cycles, or instructions in QEMU */
-#define MILLIS_SHIFT 24u
 #define EMULATED_HZ 1000000000u
 
 static ep_ticks_account account;
@@ -48,8 +47,7 @@ void ep_ticks_start(uint32_t core_hz, uint32_t timer_hz, bool emulated) {
     has_dwt = ep_dwt_start();
     ticks_hz = has_dwt ? core_hz : EMULATED_HZ;
     start_timer(TIM5_BASE, (1u << COARSE_SHIFT) / slower);
-    millis_scale =
-        (uint32_t)(((uint64_t)1u << (MILLIS_SHIFT + COARSE_SHIFT)) / (coarse_hz / 1000u));
+    millis_scale = ep_millis_scale(coarse_hz, COARSE_SHIFT);
     start_timer(TIM2_BASE, 1u);
     if (!has_dwt) {
         ep_ticks_calibrate(&account, ep_port_ticks);
@@ -66,7 +64,7 @@ uint64_t ep_port_ticks(void) {
 }
 
 uint32_t ep_port_millis(void) {
-    return (uint32_t)(((uint64_t)TIM_CNT(TIM5_BASE) * millis_scale) >> MILLIS_SHIFT);
+    return (uint32_t)(((uint64_t)TIM_CNT(TIM5_BASE) * millis_scale) >> EP_MILLIS_SHIFT);
 }
 
 uint32_t ep_port_ticks_hz(void) {
