@@ -76,15 +76,16 @@ bool ep_link_waits(void) {
     return ep_session.raised || ep_session.phase != EP_IDLE;
 }
 
-void ep_link_quiet(uint64_t now) {
+void ep_link_quiet(void) {
     if (ep_session.phase != EP_IDLE) {
         ep_session.phase = EP_IDLE;
         if (ep_session.greeted) {
             ep_reply_nak(ep_session.sequence, EP_NAK_FRAME, ep_run.verified);
         }
     }
+    /* of ep_port_ticks(), which never starts over */
     if (ep_session.raised &&
-        now - ep_session.served > (uint64_t)ep_port_ticks_hz() * EP_FALLBACK_SECONDS) {
+        ep_port_ticks() - ep_session.served > (uint64_t)ep_port_ticks_hz() * EP_FALLBACK_SECONDS) {
         ep_session.raised = false;
         ep_port_set_baud(EP_BENCH_BAUD);
     }

@@ -22,9 +22,9 @@ bool ep_link_feed(uint8_t byte);
 void ep_link_run(void);
 /* Whether ep_link_quiet has something to watch for: the main loop must not sleep. */
 bool ep_link_waits(void);
-/* The line has been quiet for EP_QUIET: gives up an unfinished frame, asks for a damaged one again,
- * and falls back to EP_BENCH_BAUD when nobody spoke at the raised rate. `now`: ep_port_ticks(). */
-void ep_link_quiet(uint64_t now);
+/* The line has been quiet for EP_QUIET_MILLIS: gives up an unfinished frame, asks for a damaged one again,
+ * and falls back to EP_BENCH_BAUD when nobody spoke at the raised rate. */
+void ep_link_quiet(void);
 /* A host has said HELLO: text other than a greeting is the rest of a damaged frame. */
 bool ep_link_greeted(void);
 /* The text protocol is in use: frames other than HELLO are refused until the next HELLO. */

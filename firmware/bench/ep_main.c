@@ -6,8 +6,10 @@
 #include "ep_text.h"
 #include "ep_wire.h"
 
-/* A line without a byte for this part of a second is quiet. */
-#define EP_QUIET_DIVISOR 20u
+/* A line without a byte for so long is quiet. Of ep_port_millis(): in an emulator the reading of
+ * ep_port_ticks() takes many instructions that it does not count, and the wait would be many times
+ * as long. */
+#define EP_QUIET_MILLIS 50u
 
 /* One buffer for the text command or the frame's header: a line carries one of them at a time. */
 static char ep_line[EP_BENCH_TEXT ? EP_TEXT_MAX + 1u : EP_FRAME_HEADER_MAX];
@@ -39,7 +41,7 @@ static void ep_take_text(uint8_t *length, uint8_t byte) {
 #endif
 
 int ep_main(void) {
-    uint64_t quiet_since = 0u;
+    uint32_t quiet_since = 0u;
     uint8_t length = 0u; /* of the text in ep_line */
     bool quiet = false;
     bool framed = false;
@@ -49,14 +51,14 @@ int ep_main(void) {
     for (;;) {
         int byte = ep_run_getc();
         if (byte < 0) {
-            uint64_t now = ep_port_ticks();
+            uint32_t now = ep_port_millis();
             if (!quiet) {
                 quiet = true;
                 quiet_since = now;
-            } else if (now - quiet_since > ep_port_ticks_hz() / EP_QUIET_DIVISOR) {
+            } else if (now - quiet_since > EP_QUIET_MILLIS) {
                 framed = false;
                 length = ep_link_greeted() ? 0u : length; /* what was left of a damaged frame */
-                ep_link_quiet(now);
+                ep_link_quiet();
                 quiet = false;
             }
             if (!framed && !ep_link_waits()) {
