@@ -22,8 +22,8 @@ bool ep_link_feed(uint8_t byte);
 void ep_link_run(void);
 /* Whether ep_link_quiet has something to watch for: the main loop must not sleep. */
 bool ep_link_waits(void);
-/* The line has been quiet for EP_QUIET_MILLIS: gives up an unfinished frame, asks for a damaged one again,
- * and falls back to EP_BENCH_BAUD when nobody spoke at the raised rate. */
+/* The line has been quiet for EP_QUIET_MILLIS: gives up an unfinished frame, asks for a damaged one
+ * again, and falls back to EP_BENCH_BAUD when nobody spoke at the raised rate. */
 void ep_link_quiet(void);
 /* A host has said HELLO: text other than a greeting is the rest of a damaged frame. */
 bool ep_link_greeted(void);
