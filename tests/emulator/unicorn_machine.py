@@ -226,9 +226,13 @@ class Machine:
         for _ in range(slices):
             if done():
                 return
-            self._interrupt()
-            self.go(self.uc.reg_read(arm.UC_ARM_REG_PC) | 1, _SLICE)
+            self.run_slice()
         raise AssertionError(f"nothing happened; sent so far: {bytes(self.chip.tx[-200:])!r}")
+
+    def run_slice(self) -> None:
+        """Take an interrupt that is due, then run a few thousand instructions."""
+        self._interrupt()
+        self.go(self.pc() | 1, _SLICE)
 
     def go(self, start: int, count: int, until: int = 0xFFFF_FFFE) -> None:
         """Execute up to `count` instructions, or until one address."""
