@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,18 +17,52 @@ if TYPE_CHECKING:
 
 def targets(
     name: Annotated[
-        str | None, typer.Argument(help="Show everything about this target.", show_default=False)
+        str | None,
+        typer.Argument(help="Show everything about this target; or `new`.", show_default=False),
+    ] = None,
+    board: Annotated[
+        str | None, typer.Argument(help="After `new`: the id of the board.", show_default=False)
+    ] = None,
+    soc: Annotated[
+        str | None,
+        typer.Option(
+            help="After `new`: the id of its chip; by default that of the board. A chip that "
+            "edgepack knows needs no record of its own.",
+            show_default=False,
+        ),
+    ] = None,
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--dir",
+            help="After `new`: a folder for boards/ and soc/; by default $EDGEPACK_TARGETS, else "
+            "edgepack's own.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
-    """List the boards that edgepack knows, or everything about one of them.
+    """List the boards that edgepack knows, or everything about one of them, or start a new one.
+
+    `new` writes records with a "?" wherever a fact is missing, and overwrites nothing.
 
     \b
     Examples:
         edgepack targets
         edgepack targets netduinoplus2
+        edgepack targets new my-board --soc stm32f405
+        edgepack targets new my-board --dir my-targets
     """
+    from edgepack.errors import UsageError
     from edgepack.targets import load_target, load_targets
 
+    if name == "new":
+        _new(board, soc, directory)
+        return
+    if board is not None or soc is not None or directory is not None:
+        raise UsageError(
+            "a second name, --soc and --dir go with `new` alone",
+            next_step=f"edgepack targets new {board or 'NAME'}",
+        )
     if name is None:
         found = load_targets()
         out().result([_summary(target) for target in found], lambda: _list(found))
@@ -38,6 +74,41 @@ def targets(
         "soc": target.soc.model_dump(mode="json"),
     }
     out().result(document, lambda: _show(target))
+
+
+def _new(board: str | None, soc: str | None, directory: Path | None) -> None:
+    from edgepack.errors import UsageError
+    from edgepack.resources import targets_dir
+    from edgepack.targets import VARIABLE, scaffold_target, soc_names, target_names
+
+    if board is None:
+        raise UsageError("a new target needs a name", next_step="edgepack targets new NAME")
+    own = os.environ.get(VARIABLE)
+    folder = directory or (Path(own) if own else targets_dir())
+    if directory is None and own is None and targets_dir().parent.name == "_data":
+        raise UsageError(
+            "records do not belong into an installed package",
+            allowed=f"--dir FOLDER, or a folder named by {VARIABLE}",
+            next_step=f"edgepack targets new {board} --dir my-targets",
+        )
+    made = scaffold_target(board, soc, folder, target_names(), soc_names())
+    listed = folder.resolve() in (targets_dir().resolve(), Path(own or targets_dir()).resolve())
+    document = {"board": str(made.board), "soc": None if made.soc is None else str(made.soc)}
+
+    def show() -> None:
+        o = out()
+        for path in made.files:
+            o.line(f"wrote {path}")
+        o.line('replace every "?" in it, cite a source for each fact, delete what does not apply')
+        if made.soc is not None:
+            o.line(
+                f"then write firmware/port/{soc or board}/port.c against firmware/port/ep_port.h "
+                "(docs/targets.md, Adding a chip)"
+            )
+        command = f"edgepack targets {board}"
+        o.note(f"next:  {command if listed else f'{VARIABLE}={folder} {command}'}")
+
+    out().result(document, show)
 
 
 def _summary(target: Target) -> dict[str, Any]:

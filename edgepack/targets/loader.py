@@ -1,8 +1,9 @@
-"""Reads and checks targets/soc/*.toml and targets/boards/*.toml."""
+"""Reads and checks targets/soc/*.toml and targets/boards/*.toml, edgepack's own and the user's."""
 
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -14,9 +15,11 @@ from edgepack.errors import ConfigError
 from edgepack.resources import targets_dir
 from edgepack.targets.board import Board
 from edgepack.targets.record import Record
+from edgepack.targets.scaffold import PLACEHOLDER, unfilled
 from edgepack.targets.soc import Soc
 from edgepack.targets.target import Target
 
+VARIABLE = "EDGEPACK_TARGETS"  # a folder with boards/ and soc/ of the user's own
 _R = TypeVar("_R", bound=Record)
 
 
@@ -55,11 +58,19 @@ def read_record(path: Path, model: type[_R]) -> _R:
     """Read one record from a file.
 
     Raises:
-        ConfigError: it is not TOML, or breaks the schema; every wrong key is named.
+        ConfigError: it is not TOML, breaks the schema, or is a scaffold with keys to fill in; every
+            such key is named.
     """
     try:
         with path.open("rb") as file:
-            return model.model_validate(tomllib.load(file))
+            document = tomllib.load(file)
+        open_keys = list(unfilled(document))
+        if open_keys:
+            raise ConfigError(
+                f"{path} is not filled in yet: {', '.join(open_keys)}",
+                next_step=f"replace every {PLACEHOLDER!r} in it, and delete what does not apply",
+            )
+        return model.model_validate(document)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:
@@ -74,7 +85,14 @@ def read_record(path: Path, model: type[_R]) -> _R:
 
 
 def _names(folder: str) -> tuple[str, ...]:
-    return tuple(sorted(path.stem for path in (targets_dir() / folder).glob("*.toml")))
+    found = (path.stem for root in _roots() for path in (root / folder).glob("*.toml"))
+    return tuple(sorted(set(found)))
+
+
+def _roots() -> tuple[Path, ...]:
+    """Where records are looked for: edgepack's own, then the user's."""
+    own = os.environ.get(VARIABLE)
+    return (targets_dir(),) if not own else (targets_dir(), Path(own))
 
 
 def _load(folder: str, name: str, model: type[_R]) -> _R:
@@ -88,7 +106,7 @@ def _load(folder: str, name: str, model: type[_R]) -> _R:
             allowed=", ".join(known),
             next_step="edgepack targets",
         )
-    path = targets_dir() / folder / f"{name}.toml"
+    path = next(p for r in _roots() if (p := r / folder / f"{name}.toml").is_file())
     record = read_record(path, model)
     if getattr(record, "id", None) != name:
         raise ConfigError(f"{path} says id = {getattr(record, 'id', None)!r}, not {name!r}")
