@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from edgepack.errors import ConversionError, EdgepackError, UnsupportedError
 
@@ -35,16 +35,24 @@ _REWRITES = {
     "Unique": "end the model before it and do this step in the application",
 }
 _OP = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op")
+# What Keras and TensorFlow put in front of a layer's name.
+_WRAPPER = re.compile(
+    r"(functional|sequential|model|StatefulPartitionedCall|PartitionedCall|while|body)(_\d+)*"
+)
 _LAYER = re.compile(r'fused\["(\w+):", "(?:functional\w*/|sequential\w*/)*([^"@]+)@')
 
 
-def explain(error: Exception, *, integer: bool = False) -> EdgepackError:
+def explain(
+    error: Exception, *, integer: bool = False, nodes: Mapping[str, Iterable[str]] | None = None
+) -> EdgepackError:
     """A converter exception as an error that names operators and layers.
 
     Args:
         error: what TFLiteConverter.convert raised; TensorFlow operators without a TFLite kernel
             are found in its text.
         integer: whether integer kernels alone were allowed.
+        nodes: of the converted graph, by operator: where the text does not name the layer, the
+            names of its nodes do.
     """
     message = str(error)
     operators = sorted(set(_OP.findall(message)))
@@ -54,6 +62,9 @@ def explain(error: Exception, *, integer: bool = False) -> EdgepackError:
     layers: dict[str, set[str]] = {}
     for operator, layer in _LAYER.findall(message):
         layers.setdefault(operator, set()).add(layer)
+    for operator in operators:
+        if operator not in layers and nodes is not None:
+            layers[operator] = {layer_of(node) for node in nodes.get(operator, ())} - {""}
     parts = []
     for operator in operators:
         where = ", ".join(sorted(layers.get(operator, set())))
@@ -64,6 +75,14 @@ def explain(error: Exception, *, integer: bool = False) -> EdgepackError:
         next_step="; ".join(advice)
         or "replace these layers, or their activations, with ones that TFLite knows",
     )
+
+
+def layer_of(node: str) -> str:
+    """The layer in a graph node's name: `functional_1/odd_1/MatrixInverse` -> `odd`."""
+    parts = node.split("/")[:-1]
+    while parts and _WRAPPER.fullmatch(parts[0]):
+        parts.pop(0)
+    return re.sub(r"_\d+$", "", parts[0]) if parts else ""
 
 
 def crash_hint(layer_classes: Iterable[str]) -> str | None:

@@ -6,8 +6,9 @@ from typing import Any
 
 from edgepack.convert.base import Request, Stages
 from edgepack.convert.shapes import check_batch, check_names, fixed_shape
-from edgepack.convert.tf_trace import TracedSource, trace
+from edgepack.convert.tf_trace import TracedSource, run_converter, trace
 from edgepack.models.handle import TensorSpec
+from edgepack.models.progress import Progress
 
 
 def open_source(request: Request, stages: Stages) -> TracedSource:
@@ -50,3 +51,25 @@ def _caller(model: Any) -> Any:
         return list(keras.tree.flatten(model(inputs, training=False)))
 
     return call
+
+
+def convert_up_to(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Task: convert the first layers of a network, to see whether that crashes.
+
+    Arguments: the fields of `Request`, and `layers`: how many, -1 for all. Before it converts it
+    reports their number and the last one's name as the message of stage `blame`.
+    """
+    import keras
+
+    layers = arguments.pop("layers")
+    source = open_source(Request(**arguments), Stages())
+    model = source.owner
+    inner = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    count = len(inner) if layers < 0 else layers
+    last = inner[count - 1]
+    progress("blame", None, f"{count} {last.name} ({type(last).__name__})")
+    piece = keras.Model(model.inputs, last.output) if count < len(inner) else model
+    inputs = source.inputs
+    traced = TracedSource(trace(_caller(piece), inputs), inputs, source.description, owner=piece)
+    run_converter(traced.converter())
+    return {}

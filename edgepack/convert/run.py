@@ -58,7 +58,7 @@ def convert(
     try:
         reply = run_task(task, progress)
     except CrashError as error:
-        raise name_the_layer(error, path, options) from error
+        raise name_the_layer(error, path, options, task.arguments) from error
     return _finish(path, folder, options, reply, time.monotonic() - started)
 
 

@@ -34,6 +34,7 @@ class TracedSource:
             owner: what keeps the variables alive.
         """
         self.function, self.owner = function, owner
+        self.frozen: Any = None
         self.inputs = tuple(inputs)
         self.description = description
         self.nodes: int | None = len(function.graph.get_operations())
@@ -42,7 +43,17 @@ class TracedSource:
     def to_tflite(self) -> bytes:
         """Convert with TFLiteConverter to float."""
         names = [[entry["name"] for entry in self.description[k]] for k in ("inputs", "outputs")]
-        return with_signature(run_converter(self.converter()), *names)
+        return with_signature(run_converter(self.converter(), nodes=self.frozen_nodes), *names)
+
+    def frozen_nodes(self) -> dict[str, list[str]]:
+        """The names of the frozen graph's nodes, by operator."""
+        found: dict[str, list[str]] = {}
+        graph = self.frozen.graph.as_graph_def()
+        bodies = [function.node_def for function in graph.library.function]
+        for nodes in (graph.node, *bodies):
+            for node in nodes:
+                found.setdefault(node.op, []).append(node.name)
+        return found
 
     def converter(self) -> Any:
         """A TFLiteConverter of the frozen function.
@@ -56,6 +67,7 @@ class TracedSource:
         )
 
         frozen = convert_variables_to_constants_v2(self.function, lower_control_flow=False)
+        self.frozen = frozen
         return tf.lite.TFLiteConverter.from_concrete_functions([frozen])
 
     def run(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -83,8 +95,14 @@ def integer_converter(source: TracedSource, rows: Callable[[], Iterator[list[Any
     return converter
 
 
-def run_converter(converter: Any, *, integer: bool = False) -> bytes:
-    """Run a TFLiteConverter; `integer` says that integer kernels alone are allowed.
+def run_converter(
+    converter: Any,
+    *,
+    integer: bool = False,
+    nodes: Callable[[], dict[str, list[str]]] | None = None,
+) -> bytes:
+    """Run a TFLiteConverter; `integer` says that integer kernels alone are allowed, `nodes`
+    gives the graph's nodes by operator, to name the layer of one that has no kernel.
 
     Raises:
         UnsupportedError, ConversionError: as `explain` sorts its failures.
@@ -94,7 +112,7 @@ def run_converter(converter: Any, *, integer: bool = False) -> bytes:
     # The converter raises whatever its C++ code does; `explain` sorts it.
     except Exception as error:
         traceback.print_exc()
-        raise explain(error, integer=integer) from error
+        raise explain(error, integer=integer, nodes=nodes and nodes()) from error
     return data
 
 

@@ -42,7 +42,9 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     converter = integer_converter(source, lambda: _rows(samples, progress))
     progress(STAGE, 0.1, "converting to TFLite")
     names = [[entry["name"] for entry in source.description[k]] for k in ("inputs", "outputs")]
-    content = with_signature(run_converter(converter, integer=True), *names)
+    content = with_signature(
+        run_converter(converter, integer=True, nodes=source.frozen_nodes), *names
+    )
     Path(arguments["out"]).write_bytes(content)
     return {
         "calibration_samples": len(samples),

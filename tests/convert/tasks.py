@@ -88,3 +88,12 @@ def greedy_opener(request: Any, stages: Any) -> Any:
 def slow_opener(request: Any, stages: Any) -> Any:
     """An `open_source` that never ends."""
     time.sleep(600)
+
+
+def crash_at_third(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Stands in for `convert_up_to`: a network of five layers, the third of which crashes."""
+    count = 5 if arguments["layers"] < 0 else arguments["layers"]
+    progress("blame", None, f"{count} layer_{count} (Odd)")
+    if count >= 3:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return {}
