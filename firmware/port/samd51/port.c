@@ -51,7 +51,9 @@
 #define USART_DATA EP_REG(EP_UART_BASE + 0x28u)
 
 #define XTAL_HZ 32768u
-#define XOSC32K_ON ((1u << 1) | (1u << 2) | (1u << 3) | (1u << 8) | (1u << 13))
+/* On, crystal, 32 kHz output, ready after 1 s, normal gain: it takes up to 28,000 cycles to start
+ * (DS60001507, table 54-47). */
+#define XOSC32K_ON ((1u << 1) | (1u << 2) | (1u << 3) | (3u << 8) | (1u << 13))
 #define DPLL_FROM_XOSC32K (1u << 5)
 #define DPLL_LOCK_BYPASS (1u << 11) /* the clock comes before the lock: it is waited for here */
 #define DPLL_ENABLE (1u << 1)
@@ -74,8 +76,7 @@
 #define RESET 1u
 /* The CPU's clock is twice that of SERCOM and TC0, whose prescaler is 1024. */
 #define COARSE_SHIFT 11u
-/* Turns of a polling loop: at least half a second at 120 MHz. The crystal takes 125 ms and its
- * start (DS60001507, chapter 54). */
+/* Turns of a polling loop, each at least eight cycles: longer than the crystal takes, at 48 MHz. */
 #define WAIT_TURNS 10000000u
 
 #if EP_CLOCK_HZ != (EP_DPLL_LDR + 1u) * XTAL_HZ + EP_DPLL_LDRFRAC * XTAL_HZ / 32u
