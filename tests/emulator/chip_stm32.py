@@ -7,6 +7,7 @@ out of its ranges or changed while it runs, a block used without its clock.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from edgepack.targets import Target
 from tests.emulator.unicorn_machine import Chip, Violation
@@ -62,8 +63,8 @@ class Stm32(Chip):
         }
         self.timer_start = dict.fromkeys((TIM2, TIM5), 0)
         for base in (TIM2, TIM5):
-            self.on_read[base + 0x24] = lambda b=base: self._count(b)
-            self.on_write[base + 0x14] = lambda v, b=base: self._update(v, b)
+            self.on_read[base + 0x24] = partial(self._count, base)
+            self.on_write[base + 0x14] = partial(self._update, base)
         self.on_read[0xE000_ED80] = lambda: 127 << 13 | 3 << 3 | 1  # 128 sets of 4 ways
         self.reset_registers()
 
@@ -131,7 +132,7 @@ class Stm32(Chip):
         wanted = self.ue | 1 << 5 | 1 << 2
         return bool(self.rx) and self.value(self.cr1) & wanted == wanted
 
-    def _update(self, value: int, base: int) -> None:
+    def _update(self, base: int, value: int) -> None:
         self.need(self.fact("EP_TIM_RCC_ENR"), 0 if base == TIM2 else 3, "a timer")
         if value & 1:
             self.timer_start[base] = self.cycles

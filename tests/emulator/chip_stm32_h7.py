@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from edgepack.targets import Target
 from tests.emulator.chip_stm32 import MHZ, Stm32, ahb_divider, apb_divider, field
 from tests.emulator.unicorn_machine import Violation
@@ -46,7 +48,7 @@ class Stm32H7(Stm32):
             self.SYSCFG_PWRCR: self._write_odboost,
         }
         for offset in (0x28, 0x2C, 0x30):
-            self.on_write[rcc + offset] = lambda v, a=rcc + offset: self._write_pll(a, v)
+            self.on_write[rcc + offset] = partial(self._write_pll, rcc + offset)
 
     def _write_pll(self, address: int, value: int) -> None:
         if self.value(self.RCC) >> 24 & 1:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from tests.emulator.chip_stm32 import MHZ, PWR, Stm32, ahb_divider, field
 from tests.emulator.unicorn_machine import Violation
 
@@ -28,7 +30,7 @@ class Stm32L4(Stm32):
         }
         self.on_write |= {rcc + 8: self._switch, rcc + 0x0C: self._write_pll}
         for offset in (0, 4, 0x80):
-            self.on_write[PWR + offset] = lambda v, a=PWR + offset: self._write_pwr(a, v)
+            self.on_write[PWR + offset] = partial(self._write_pwr, PWR + offset)
 
     def _write_pwr(self, address: int, value: int) -> None:
         self.need(self.RCC + 0x58, 28, "PWR")
