@@ -290,7 +290,8 @@ class FakeDevice:
         state.outputs = b"" if model.status else b"".join(layers[-1])
         crc = zlib.crc32(state.verified)
         total = len(state.outputs)
-        state.result = struct.pack("<BBHIQI", model.status, 0, records, crc, ticks, total)
+        digest = zlib.crc32(state.outputs)
+        state.result = struct.pack("<BBHIQII", model.status, 0, records, crc, ticks, total, digest)
         state.verified = b""
         self._reply_result()
         if repeat:

@@ -8,6 +8,8 @@ CRC again.
 from __future__ import annotations
 
 import contextlib
+import itertools
+import random
 import time
 from dataclasses import dataclass
 
@@ -25,6 +27,9 @@ from edgepack.link.messages import (
 from edgepack.link.stream import ReplyStream
 
 _SEQUENCES = 0x10000
+# One count for all sessions of this process: what a device said in an earlier session, and a slow
+# adapter still delivers, cannot pass for an answer in this one. Another process starts elsewhere.
+_sequences = itertools.count(random.SystemRandom().randrange(_SEQUENCES))
 
 
 @dataclass(frozen=True)
@@ -57,13 +62,11 @@ class FramedClient:
         self.timing = timing or LinkTiming()
         self.stream = ReplyStream(link)
         self.sent = 0  # bytes, for link efficiency
-        self._sequence = 0
         self._uptime: int | None = None
 
     def next_sequence(self) -> int:
         """A number for a new request; a reply to an old one cannot be mistaken for its answer."""
-        self._sequence = (self._sequence + 1) % _SEQUENCES
-        return self._sequence
+        return next(_sequences) % _SEQUENCES
 
     def send(self, frame: bytes) -> None:
         """Put bytes on the line."""

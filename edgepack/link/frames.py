@@ -14,7 +14,7 @@ import zlib
 from dataclasses import dataclass
 from enum import IntEnum
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 START = 0xA5
 END = 0x00
 DATA_CHUNK = 256  # most data bytes of one DATA or RESULT frame: little is lost with each

@@ -14,7 +14,7 @@ _INFO = struct.Struct("<BBBBBHIIIIQ16s")
 _NAK = struct.Struct("<BI")
 _LAYER = struct.Struct("<HBIIQ")
 _DATA = struct.Struct("<BI")
-_RESULT = struct.Struct("<BBHIQI")
+_RESULT = struct.Struct("<BBHIQII")
 _TIMES = struct.Struct("<BHQQQ")
 _MEMORY = struct.Struct("<6I")
 
@@ -90,6 +90,8 @@ class DataRecord:
 class ResultRecord:
     """The end of an inference; `data` is the first piece of `total` output bytes.
 
+    output_crc: of all output bytes, so that no piece can belong to another inference.
+
     `disturbed`: a byte arrived while it ran, so that an interrupt is among the ticks.
     """
 
@@ -99,6 +101,7 @@ class ResultRecord:
     input_crc: int
     ticks: int
     total: int
+    output_crc: int
     data: bytes
 
 
@@ -220,11 +223,11 @@ def parse_result(frame: ReplyFrame) -> ResultRecord:
     """Read a RESULT reply."""
     if len(frame.payload) < _RESULT.size:
         _reject(frame)
-    status, flags, frames, crc, ticks, total = _RESULT.unpack_from(frame.payload)
+    status, flags, frames, crc, ticks, total, output_crc = _RESULT.unpack_from(frame.payload)
     data = frame.payload[_RESULT.size :]
     if len(data) > total:
         _reject(frame)
-    return ResultRecord(status, flags != 0, frames, crc, ticks, total, data)
+    return ResultRecord(status, flags != 0, frames, crc, ticks, total, output_crc, data)
 
 
 def parse_times(frame: ReplyFrame) -> TimesRecord:

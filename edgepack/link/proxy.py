@@ -131,6 +131,11 @@ class FaultProxy:
         return f"socket://127.0.0.1:{self._listener.getsockname()[1]}"
 
     @property
+    def in_use(self) -> bool:
+        """Whether a host has the port open."""
+        return self._host is not None
+
+    @property
     def faults(self) -> int:
         """Bytes that were spoilt, and pauses."""
         return self._to_device.faults.count + self._to_host.faults.count

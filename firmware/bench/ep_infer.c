@@ -43,13 +43,14 @@ void ep_reply_outputs(uint32_t offset, uint32_t length) {
 static void ep_reply_result(void) {
     uint32_t total = ep_run.result ? ep_output_total() : 0u;
     uint32_t chunk = ep_chunk(total);
-    ep_frame_begin(EP_REP_RESULT, ep_session.sequence, 20u + chunk);
+    ep_frame_begin(EP_REP_RESULT, ep_session.sequence, 24u + chunk);
     ep_frame_put_u8((uint8_t)ep_run.status);
     ep_frame_put_u8(ep_session.disturbed);
     ep_frame_put_u16(ep_session.layer_frames);
     ep_frame_put_u32(ep_session.result_crc);
     ep_frame_put_u64(ep_run.ticks);
     ep_frame_put_u32(total);
+    ep_frame_put_u32(ep_run.result ? ep_output_crc() : 0u);
     ep_output_read(0u, chunk, ep_frame_put);
     ep_frame_end();
     ep_reply_outputs(chunk, total - chunk);

@@ -91,6 +91,15 @@ uint32_t ep_input_crc(void) {
     return ~state;
 }
 
+uint32_t ep_output_crc(void) {
+    uint32_t state = EP_CRC32_INIT;
+    uint32_t index;
+    for (index = 0u; index < ep_model->output_count; index++) {
+        state = ep_crc32_run(state, ep_model->output(index), ep_model->output_bytes[index]);
+    }
+    return ~state;
+}
+
 void ep_output_read(uint32_t offset, uint32_t length, void (*sink)(const void *, size_t)) {
     uint32_t index;
     for (index = 0u; index < ep_model->output_count && length > 0u; index++) {

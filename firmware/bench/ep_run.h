@@ -31,6 +31,8 @@ void ep_input_put(uint8_t byte);
 uint8_t ep_input_get(uint32_t offset);
 /* CRC-32 of all inputs as they stand in memory. */
 uint32_t ep_input_crc(void);
+/* CRC-32 of all outputs. */
+uint32_t ep_output_crc(void);
 /* Hands `length` output bytes from `offset` on to `sink`, in pieces. */
 void ep_output_read(uint32_t offset, uint32_t length, void (*sink)(const void *, size_t));
 

@@ -3,7 +3,7 @@
 #ifndef EP_WIRE_H
 #define EP_WIRE_H
 
-#define EP_PROTOCOL_VERSION 1u
+#define EP_PROTOCOL_VERSION 2u
 #define EP_FRAME_START 0xA5u
 #define EP_FRAME_END 0x00u
 

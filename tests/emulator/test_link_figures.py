@@ -1,5 +1,5 @@
-"""The link at emulated boards: how soon the first result is there, and how much of the raw byte rate
-bulk data gets."""
+"""The link at emulated boards: how soon the first result is there, and how much of the raw byte
+rate bulk data gets."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import pytest
 from edgepack.bench.data import random_samples
 from edgepack.bench.device import Job
 from edgepack.bench.project import connect_project
-from edgepack.bench.session import Session
+from edgepack.bench.session import Session, open_session
+from edgepack.flash import launch
 from edgepack.link.frames import Reply, Request, encode_request
+from edgepack.link.proxy import Address, FaultProxy
 from edgepack.manifest import Manifest
 from edgepack.pipeline.build import BuildRequest, build_project
 from edgepack.targets import load_target
@@ -22,7 +24,7 @@ pytestmark = [pytest.mark.emulator, pytest.mark.needs_data]
 
 _GOAL_SECONDS = 2.0
 _GOAL_EFFICIENCY = 0.85
-_ROUNDS = 6
+_ROUNDS = 2
 _ATTEMPTS = 3  # of the start: other programs on this computer delay it
 _SECONDS = 60.0
 
@@ -51,28 +53,29 @@ def test_the_first_result_is_there_within_two_seconds(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["vww", "ic"])
-def test_bulk_data_gets_most_of_the_emulators_byte_rate(
-    real_data: Path, tmp_path: Path, name: str, record_property: Note
+@pytest.mark.parametrize(("name", "rate"), [("ic", 4_000), ("vww", 4_000)])
+def test_bulk_data_gets_most_of_a_serial_lines_rate(
+    real_data: Path, tmp_path: Path, name: str, rate: int, record_property: Note
 ) -> None:
-    """Raw is how fast the firmware takes bytes that it only has to look at; both are measured in
-    turn, and the best of each counts, for an emulator's rate depends on what else this computer
-    does."""
+    """A line slower than the emulator, whose own rate depends on what else this computer does.
+
+    The note says what there is without that line: bytes of an input a second, and line ends a
+    second, which the firmware only has to look at.
+    """
     target = "mps2-an386"
     project, manifest = _build(real_data, tmp_path, name, target)
-    samples = random_samples(manifest.model.inputs, _ROUNDS)
-    raw, payload = [], []
-    with connect_project(project, manifest, load_target(target))() as device:
-        assert isinstance(device, Session)
-        device.start()
-        for i in range(_ROUNDS):
-            data = samples.payload(i)
-            raw.append(_raw_rate(device, len(data)))
-            payload.append(_payload_rate(device, data))
-    share = max(payload) / max(raw)
-    text = f"{max(payload):,.0f} of {max(raw):,.0f} B/s, {share:.0%}"
+    data = random_samples(manifest.model.inputs, 1).payload(0)
+    with launch(project, manifest, load_target(target)) as board:
+        address: Address = ("127.0.0.1", int(board.url.rsplit(":", 1)[1]))
+        with FaultProxy(lambda: address, rate=rate) as proxy, open_session(proxy.url) as device:
+            device.start()
+            share = max(_payload_rate(device, data) for _ in range(_ROUNDS)) / rate
+        with FaultProxy(lambda: address) as proxy, open_session(proxy.url) as device:
+            raw = max(_raw_rate(device, len(data)) for _ in range(_ROUNDS))
+            free = max(_payload_rate(device, data) for _ in range(_ROUNDS))
+    text = f"{share:.1%} of {rate:,} B/s; without a line {free:,.0f} B/s, line ends {raw:,.0f} B/s"
     record_property("note", f"link efficiency, {name} inputs into {target}: {text}")
-    assert share >= _GOAL_EFFICIENCY
+    assert _GOAL_EFFICIENCY <= share < 1.0
 
 
 def _raw_rate(device: Session, count: int) -> float:

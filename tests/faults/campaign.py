@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -119,9 +120,12 @@ class Campaign:
         def ports() -> list[Any]:
             return [SimpleNamespace(device=proxy.url, vid=1, pid=2, serial_number="S")]
 
+        subject = self.subject
         try:
-            subject = self.subject
-            run_bench(subject.project, subject.samples, out, proxy.url, resume=False, ports=ports)
+            with _holder(proxy) if scenario.held else contextlib.nullcontext():
+                run_bench(
+                    subject.project, subject.samples, out, proxy.url, resume=False, ports=ports
+                )
         except EdgepackError as error:
             said = [] if error.next_step else [f"{error.kind} says nothing about what to do next"]
             return error.kind, said
@@ -238,6 +242,18 @@ def _kill(killed: list[int]) -> None:
         killed.append(killed[0])
         with contextlib.suppress(ProcessLookupError):
             os.kill(killed[0], signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _holder(proxy: FaultProxy) -> Iterator[None]:
+    """Another program that has the port open."""
+    address = ("127.0.0.1", int(proxy.url.rsplit(":", 1)[1]))
+    with socket.create_connection(address):
+        deadline = time.monotonic() + 10.0
+        while not proxy.in_use:
+            assert time.monotonic() < deadline, "the proxy took no connection"
+            time.sleep(0.005)
+        yield
 
 
 @contextlib.contextmanager

@@ -20,15 +20,15 @@ class Scenario:
     """What goes wrong.
 
     Attributes:
-        lasting: the device cannot be reached again in this run.
         kills_host: edgepack's process is killed by an incident.
+        held: another program has the port open before.
     """
 
     name: str
     rates: FaultRates = _NO_RATES
     incidents: tuple[Incident, ...] = ()
-    lasting: bool = False
     kills_host: bool = False
+    held: bool = False
     timers: list[threading.Timer] = field(default_factory=list)
 
 
@@ -53,6 +53,7 @@ KINDS = (
     "hang with a watchdog",
     "host killed",
     "another program",
+    "port held",
 )
 
 
@@ -79,7 +80,7 @@ def make_scenario(seed: int, board: Board, span: int, kill: Callable[[], None]) 
     if kind.startswith("another name"):
         return Scenario(kind, rates, once(FaultProxy.move))
     if kind == "gone for good":
-        return Scenario(kind, rates, once(FaultProxy.vanish), lasting=True)
+        return Scenario(kind, rates, once(FaultProxy.vanish))
     if kind in ("noise", "flood"):
         data = rng.randbytes(rng.randrange(1, 300) if kind == "noise" else 100_000)
         return Scenario(kind, rates, once(lambda proxy: proxy.to_host(data)))
@@ -90,6 +91,8 @@ def make_scenario(seed: int, board: Board, span: int, kill: Callable[[], None]) 
         return _hang(kind, at, board)
     if kind == "host killed":
         return Scenario(kind, rates, once(lambda proxy: kill()), kills_host=True)
+    if kind == "port held":
+        return Scenario(kind, held=True)
     if kind == "another program":
         words = rng.choice([b"name%", b"profile%timestamp%", b"db load 5%infer 9%results%name%"])
         return Scenario(kind, rates, once(lambda proxy: proxy.to_device(words)))
@@ -125,4 +128,4 @@ def _hang(kind: str, at: int, board: Board) -> Scenario:
             timers.append(threading.Timer(_LATER_SECONDS, board.restart))
             timers[0].start()
 
-    return Scenario(kind, _NO_RATES, (Incident(at, hang),), lasting=kind == "hang", timers=timers)
+    return Scenario(kind, _NO_RATES, (Incident(at, hang),), timers=timers)

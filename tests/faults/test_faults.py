@@ -49,19 +49,20 @@ def test_every_kind_of_fault_on_the_fake(
     assert {v.scenario for v in verdicts} == set(KINDS)
     outcomes = {v.scenario: v.outcome for v in verdicts}
     assert outcomes["gone for good"] == outcomes["host killed"] == outcomes["hang"] == "resumed"
+    assert outcomes["port held"] == "resumed"
     assert outcomes["drop"] == outcomes["split"] == "complete"
     record_property("note", f"faults, fake: {summary(verdicts)}")
 
 
 @linux
 def test_every_kind_of_fault_with_a_model_that_keeps_state(tmp_path: Path) -> None:
-    _run(stateful_subject(tmp_path), tmp_path, 20, len(KINDS))
+    _run(stateful_subject(tmp_path), tmp_path, len(KINDS), len(KINDS))
 
 
 @linux
 @needs_gcc
 def test_every_kind_of_fault_on_the_compiled_firmware(tmp_path: Path) -> None:
-    _run(host_subject(tmp_path), tmp_path, 40, len(KINDS))
+    _run(host_subject(tmp_path), tmp_path, 2 * len(KINDS), len(KINDS))
 
 
 def _chunks() -> list[object]:

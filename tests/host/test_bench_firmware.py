@@ -249,7 +249,7 @@ def test_text_protocol_introduces_the_device(text: TextClient) -> None:
         "m-model-[stub01]",
     ]
     assert text.model() == "stub01"
-    assert text.command("ep") == [f"m-ep-[1,{stub.BUILD_ID}]"]
+    assert text.command("ep") == [f"m-ep-[2,{stub.BUILD_ID}]"]
     assert text.command("") == []
     assert text.command("help")[0].startswith("ULPMark")
     (lap,) = text.command("timestamp")

@@ -136,7 +136,7 @@ def test_a_model_that_keeps_state_is_led_up_to_the_sample(tmp_path: Path) -> Non
         assert isinstance(device, Session)
         right = reference.tensors
 
-        def spoilt(sample: int) -> dict[tuple[int, int], tuple[np.ndarray, str]]:  # type: ignore[type-arg]
+        def spoilt(sample: int) -> dict[tuple[int, int], tuple[np.ndarray, str]]:
             found = right(sample)
             if sample == 2:
                 key = max(found)

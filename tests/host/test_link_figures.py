@@ -1,5 +1,5 @@
-"""The link's figures on the compiled firmware: nothing lost or leaked in 10,000 inferences, and most
-of a serial line's byte rate for data."""
+"""The link's figures on the compiled firmware: nothing lost or leaked in 10,000 inferences, and
+most of a serial line's byte rate for data."""
 
 from __future__ import annotations
 

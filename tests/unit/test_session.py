@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 
 import pytest
@@ -20,6 +21,7 @@ from edgepack.errors import (
 from edgepack.link.fake import FakeDevice, FakeModel, Mishap
 from edgepack.link.faulty import FaultRates, FaultyLink, LineFaults
 from edgepack.link.framed import LinkTiming
+from edgepack.link.frames import DATA_OUTPUT, Reply, encode_reply
 
 # Short waits: the fake answers at once or never.
 TIMING = LinkTiming(hello=0.6, reply=0.02, settle=0.005, inference=0.2, slowest=1e6)
@@ -201,6 +203,42 @@ def test_no_false_result_on_a_broken_line(seed: int) -> None:
     data = sample(seed)
     assert session.read_layer(data, 0) == compute(data)[0][0]
     session.memory()
+
+
+@pytest.mark.parametrize("offset", [0, 256, 300, 590])
+def test_a_piece_of_another_inference_is_not_taken_for_this_ones(
+    monkeypatch: pytest.MonkeyPatch, offset: int
+) -> None:
+    """A frame with a right CRC and the right number, as an adapter may keep of another session."""
+    device, session = open_fake()
+    send = device.write
+    spoilt = 0
+
+    def write(data: bytes, timeout: float) -> None:
+        nonlocal spoilt
+        send(data, timeout)
+        if spoilt < 2 and len(device._outgoing) > 500:
+            spoilt += 1
+            piece = struct.pack("<BI", DATA_OUTPUT, offset) + b"stale bytes"
+            frame = encode_reply(Reply.DATA, device._state.sequence, piece)
+            device._outgoing[:] = frame + device._outgoing + frame
+
+    monkeypatch.setattr(device, "write", write)
+    data = sample(3)
+    assert session.infer(data).outputs == expected(data)
+    assert session.infer(sample(4)).outputs == expected(sample(4))
+    assert spoilt == 2
+
+
+def test_sequence_numbers_go_on_from_session_to_session() -> None:
+    """What is still on its way from an earlier session answers nothing in the next."""
+    device = FakeDevice(MODEL)
+    used = []
+    for _ in range(2):
+        session = Session(device, timing=TIMING)
+        session.infer(sample(0))
+        used.append({session._client.next_sequence() for _ in range(100)})
+    assert not used[0] & used[1]
 
 
 def test_a_line_that_swallows_everything_ends_in_an_error() -> None:
