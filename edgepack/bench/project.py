@@ -19,7 +19,7 @@ from edgepack.bench.session import Session
 from edgepack.bench.statistics import summarize
 from edgepack.cycles import CycleProbe, prepare
 from edgepack.errors import DataError, ProjectError, UsageError
-from edgepack.flash import launch, require_image
+from edgepack.flash import Emulator, Player, choose_emulator, launch, require_image
 from edgepack.link.framed import LinkTiming
 from edgepack.link.serial_url import BAUD
 from edgepack.manifest import Manifest, read_manifest
@@ -48,6 +48,7 @@ class BenchRequest:
     reconnect_seconds: within which a device at a port must be back after it was lost; 0 ends the
         run as soon as it is lost.
     stop: once set, the run ends as if interrupted.
+    emulator: what plays an emulated board; auto takes QEMU where it is installed, else unicorn.
     cycles: also model the cycles of each inference; needs an emulated board and a C compiler.
     """
 
@@ -64,6 +65,7 @@ class BenchRequest:
     oracle: bool = True
     inference_seconds: float = 60.0
     cycles: bool = False
+    emulator: Player = "auto"
     reconnect_seconds: float = 15.0
     alone: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
     stop: threading.Event | None = None
@@ -90,6 +92,12 @@ def bench(request: BenchRequest, progress: Progress = silent) -> schema.RunRepor
         raise UsageError(
             "cycles are modelled where edgepack starts the emulator for all samples: not at a "
             "port, and not for the rest of an earlier run"
+        )
+    chosen = _emulator(request, target)
+    if chosen is not None and chosen.name != "qemu":
+        raise UsageError(
+            f"cycles are modelled by a plugin of QEMU, and {chosen.name} plays {target.id}",
+            next_step="--emulator qemu",
         )
     with tempfile.TemporaryDirectory() as folder:
         probe = prepare(image, target, Path(folder))
@@ -128,6 +136,7 @@ def _bench(
     progress: Progress,
     emulator: Sequence[str] = (),
 ) -> schema.RunReport:
+    chosen = _emulator(request, target)
     connect = connect_project(
         request.project,
         manifest,
@@ -135,6 +144,7 @@ def _bench(
         port=request.port,
         timing=LinkTiming(inference=request.inference_seconds),
         emulator=emulator,
+        player="auto" if chosen is None else chosen.name,
         patience=request.reconnect_seconds,
         stop=request.stop,
     )
@@ -150,8 +160,15 @@ def _bench(
     )
     samples = load_request_samples(request, manifest)
     return bench_project(
-        request.project, samples, connect, target_record(target), options, progress
+        request.project, samples, connect, target_record(target, chosen), options, progress
     )
+
+
+def _emulator(request: BenchRequest, target: Target) -> Emulator | None:
+    """What will play the board; None where nothing is emulated, or edgepack starts nothing."""
+    if request.port is not None or target.kind is not Kind.EMULATED:
+        return None
+    return choose_emulator(target, request.emulator)
 
 
 def connect_project(

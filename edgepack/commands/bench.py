@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from edgepack.bench.project import BenchRequest
 
 _CONFIG_SUFFIX = ".toml"
+
+
+class Player(StrEnum):
+    """What plays an emulated board."""
+
+    AUTO = "auto"
+    QEMU = "qemu"
+    UNICORN = "unicorn"
 
 
 def bench(
@@ -97,6 +106,13 @@ def bench(
     layers: Annotated[
         bool, typer.Option("--layers", help="Also print the figures of each layer.")
     ] = False,
+    emulator: Annotated[
+        Player,
+        typer.Option(
+            help="What plays an emulated board: QEMU, or unicorn, which pip installs without root "
+            "rights (docs/toolchains.md); auto takes QEMU where it is installed."
+        ),
+    ] = Player.AUTO,
     bisect: Annotated[
         bool,
         typer.Option(
@@ -134,6 +150,7 @@ def bench(
         inference_seconds=timeout,
         reconnect_seconds=reconnect,
         cycles=cycles,
+        emulator=emulator.value,
     )
     if bisect:
         _bisect(base, places)

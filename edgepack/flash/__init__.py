@@ -8,6 +8,7 @@ from edgepack.flash.base import (
     FlashTool,
     Options,
 )
+from edgepack.flash.emulator import Emulator, Player, choose_emulator
 from edgepack.flash.flash import flash_project, require_image
 from edgepack.flash.launch import launch
 from edgepack.flash.running import RunningBoard
@@ -21,7 +22,10 @@ __all__ = [
     "FlashRequest",
     "FlashTool",
     "Options",
+    "Emulator",
+    "Player",
     "RunningBoard",
+    "choose_emulator",
     "flash_project",
     "launch",
     "require_image",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edgepack import runner
 from edgepack.errors import DeviceLostError, EdgepackError, UsageError
-from edgepack.flash.emulator import qemu_command, qemu_program
+from edgepack.flash.emulator import UNICORN, Player, choose_emulator, qemu_command, unicorn_command
 from edgepack.flash.flash import require_image
 from edgepack.flash.running import RunningBoard, Tail
 from edgepack.manifest import Manifest
@@ -24,7 +24,11 @@ _START_SECONDS = 10.0
 
 @contextmanager
 def launch(
-    project: Path, manifest: Manifest, target: Target, extra: Sequence[str] = ()
+    project: Path,
+    manifest: Manifest,
+    target: Target,
+    extra: Sequence[str] = (),
+    player: Player = "auto",
 ) -> Iterator[RunningBoard]:
     """Start the board and stop it when the block is left.
 
@@ -36,10 +40,13 @@ def launch(
         project: its directory.
         manifest: its manifest, with an image.
         target: an emulated board, or the host.
-        extra: more arguments for the emulator; the host program takes none.
+        extra: more arguments for QEMU; what else plays a board takes none.
+        player: which emulator; auto takes QEMU where it is installed.
 
     Raises:
-        UsageError: the target is real hardware, which has a port of its own.
+        UsageError: the target is real hardware, which has a port of its own; arguments for QEMU
+            where it does not run.
+        UnsupportedError: the emulator cannot play the board.
         DeviceLostError: the process died.
         FitError, BuildError: the image does not fit or could not start.
         MissingToolError: the emulator is not installed.
@@ -47,7 +54,7 @@ def launch(
     """
     image = require_image(project, manifest)
     if target.kind is Kind.EMULATED:
-        starter = _qemu(image, target, extra)
+        starter = _emulated(image, target, extra, player)
     elif target.kind is Kind.HOST:
         starter = _host(image, target)
     else:
@@ -67,22 +74,30 @@ def launch(
 
 
 @contextmanager
-def _qemu(image: Path, target: Target, extra: Sequence[str]) -> Iterator[RunningBoard]:
-    """QEMU inherits a socket that listens already, so no port can be taken in between."""
+def _emulated(
+    image: Path, target: Target, extra: Sequence[str], player: Player
+) -> Iterator[RunningBoard]:
+    """The emulator inherits a socket that listens already: no port can be taken in between."""
     elf = read_image(image)
     check_fit(elf, target)
     check_image(elf, target)
-    program = qemu_program(target)
+    emulator = choose_emulator(target, player)
+    if extra and emulator.name == UNICORN:
+        raise UsageError(
+            f"{' '.join(extra)} is for QEMU, and unicorn would play {target.id}",
+            next_step="--emulator qemu",
+        )
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(1)
         port = listener.getsockname()[1]
-        # wait=on: the guest starts when its peer is there, so that the banner is not lost
-        serial = f"socket,id=ep,fd={listener.fileno()},server=on,wait=on,nodelay=on"
-        _, *arguments = qemu_command(target, image, serial)
-        with runner.background(
-            (program, *arguments, *extra), pass_fds=(listener.fileno(),)
-        ) as child:
+        if emulator.name == UNICORN:
+            command = unicorn_command(target, image.resolve(), listener.fileno())
+        else:
+            # wait=on: the guest starts when its peer is there, so that the banner is not lost
+            serial = f"socket,id=ep,fd={listener.fileno()},server=on,wait=on,nodelay=on"
+            command = (*qemu_command(target, image, serial), *extra)
+        with runner.background(command, pass_fds=(listener.fileno(),)) as child:
             # only the child may hold the listener, or its death would not refuse connections
             listener.close()
             assert child.stderr is not None

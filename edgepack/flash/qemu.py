@@ -1,20 +1,22 @@
-"""An emulated board: nothing is written; QEMU loads the ELF file when a run starts it."""
+"""An emulated board: nothing is written; the emulator loads the ELF file when a run starts it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgepack import runner
+from edgepack.errors import EdgepackError
 from edgepack.flash.base import Capabilities, FlashOutcome, FlashRequest, Options
-from edgepack.flash.emulator import install_command, qemu_command, qemu_program
+from edgepack.flash.emulator import QEMU, choose_emulator, qemu_command, unicorn_command
 from edgepack.toolchain import check_fit, check_image, read_image
 
 _CAPABILITIES = Capabilities(formats=("elf",), verifies=False, resets=True, needs_hardware=False)
 
+_DESCRIPTOR = 3  # of the listening socket that a run opens
+
 
 @dataclass(frozen=True)
 class QemuFlash:
-    """Checks that the image fits and could start, because QEMU itself would run it regardless."""
+    """Checks that the image fits and could start, because the emulator would run it regardless."""
 
     name: str = "qemu"
     capabilities: Capabilities = _CAPABILITIES
@@ -25,12 +27,16 @@ class QemuFlash:
         emulator = request.target.board.emulator
         if emulator is None:
             return f"{request.target.id} is not an emulated board"
-        if runner.which(emulator.program) is None:
-            return f"{emulator.program} is not installed: {install_command(emulator.program)}"
+        try:
+            choose_emulator(request.target)
+        except EdgepackError as error:
+            return f"{error.message}: {error.next_step}"
         return None
 
     def command(self, request: FlashRequest) -> tuple[str, ...]:
-        return qemu_command(request.target, request.image, "pty,id=ep")
+        if choose_emulator(request.target).name == QEMU:
+            return qemu_command(request.target, request.image, "pty,id=ep")
+        return unicorn_command(request.target, request.image, _DESCRIPTOR)
 
     def flash(self, request: FlashRequest) -> FlashOutcome:
         """Check the image.
@@ -43,9 +49,9 @@ class QemuFlash:
         image = read_image(request.image)
         check_fit(image, request.target)
         check_image(image, request.target)
-        program = qemu_program(request.target)
+        emulator = choose_emulator(request.target)
         return FlashOutcome(
             tool=self.name,
             command=self.command(request),
-            summary=f"{request.image.name} is sound; {program} loads it when a run starts",
+            summary=f"{request.image.name} is sound; {emulator.name} loads it when a run starts",
         )

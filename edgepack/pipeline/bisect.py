@@ -70,6 +70,7 @@ def bisect_project(request: BenchRequest, progress: Progress = silent) -> Bisect
         load_target(manifest.target),
         port=request.port,
         timing=LinkTiming(inference=request.inference_seconds),
+        player=request.emulator,
     )
     host = _host_build(project, manifest, progress)
     with open_reference(manifest, read_model(project), samples, host) as reference:

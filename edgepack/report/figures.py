@@ -168,4 +168,5 @@ def target_text(report: RunReport) -> str:
     """The target in one line, with what kind of figures it gives."""
     t = report.target
     clock = f", {hertz(t.clock_hz)}" if t.clock_hz is not None else ""
-    return f"{t.id} ({t.cpu}{clock}; {KIND_NOTES[t.kind]}; verified: {t.verified})"
+    by = f"; played by {t.emulator.name} {t.emulator.version}" if t.emulator is not None else ""
+    return f"{t.id} ({t.cpu}{clock}; {KIND_NOTES[t.kind]}{by}; verified: {t.verified})"

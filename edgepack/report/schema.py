@@ -35,14 +35,25 @@ class Model(_Record):
     weights: Count
 
 
+class Emulator(_Record):
+    """What played an emulated board."""
+
+    name: Literal["qemu", "unicorn"]
+    version: str
+
+
 class Target(_Record):
-    """What ran the model. `clock_hz` is null where no clock applies (host, phone)."""
+    """What ran the model. `clock_hz` is null where no clock applies (host, phone).
+
+    `emulator` is what edgepack started to play the board; null on hardware and at a port.
+    """
 
     id: str
     cpu: str
     clock_hz: int | None
     kind: Literal["hardware", "emulated", "host", "phone"]
     verified: Literal["none", "compiled", "emulated", "hardware"]
+    emulator: Emulator | None = None
 
 
 class Toolchain(_Record):

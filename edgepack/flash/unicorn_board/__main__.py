@@ -6,6 +6,7 @@ does with `wait=on`; when a peer leaves, the next one may come.
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import sys
@@ -38,43 +39,42 @@ class _Line:
     def exchange(self, machine: Machine, wait: bool) -> None:
         """Send what the board has sent, and take what the peer has sent; `wait` for that."""
         uart = machine.uart
+        received: bytes | None
         try:
             if uart.outgoing:
-                data = bytes(uart.outgoing)
+                sent = bytes(uart.outgoing)
                 uart.outgoing.clear()
-                self._peer.sendall(data)
+                self._peer.sendall(sent)
             if len(uart.incoming) >= _CHUNK:
                 return  # the peer is held back by its own socket
             ready, _, _ = select.select([self._peer], [], [], None if wait else 0)
-            data = self._peer.recv(_CHUNK) if ready else None
+            received = self._peer.recv(_CHUNK) if ready else None
         except OSError:
-            data = b""
-        if data is None:
+            received = b""
+        if received is None:
             return
-        if not data:  # the peer left
+        if not received:  # the peer left
             self._peer.close()
             self._peer = self._accept()
             return
-        uart.incoming.extend(data)
+        uart.incoming.extend(received)
 
 
-def main(arguments: list[str]) -> int:
-    """Play the board until the process is killed."""
+def main(arguments: list[str]) -> None:
+    """Play the board until the process is killed, or the board is beyond help."""
     name, image, descriptor = arguments
     try:
-        target = load_target(name)
-        machine = Machine(target, read_image(Path(image)))
-        with socket.socket(fileno=int(descriptor)) as listener:
-            line = _Line(listener)
-            while True:
-                sleeps = machine.run(_SLICE)
-                line.exchange(machine, wait=sleeps)
-    except Lockup as lockup:
-        print(lockup, file=sys.stderr)
-    except EdgepackError as error:
-        print(error, file=sys.stderr)
-    return _FAILED
+        machine = Machine(load_target(name), read_image(Path(image)))
+        line = _Line(socket.socket(fileno=int(descriptor)))
+        while True:
+            sleeps = machine.run(_SLICE)
+            line.exchange(machine, wait=sleeps)
+    except (Lockup, EdgepackError) as error:
+        sys.stderr.write(f"{error}\n")
+        sys.stderr.flush()
+    # at once: whoever sees the socket close must find the process gone, as with QEMU
+    os._exit(_FAILED)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 from edgepack.flash.unicorn_board.counting import Counter
+from edgepack.flash.unicorn_board.registers import Registers
 from edgepack.toolchain.elf import Image
 
 # Where interrupt handlers return to: an address in executable space (ARM DDI 0403 B3.1) that no
@@ -71,8 +72,12 @@ class Core:
         import unicorn
         from unicorn import arm_const
 
-        self._u, self._r = unicorn, arm_const
-        self._uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
+        # neither has types of its own
+        self._u: Any = unicorn
+        self._r: Any = arm_const
+        self._uc: Any = self._u.Uc(
+            unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS
+        )
         self._uc.ctl_set_cpu_model(model)
         self._has_fpu = has_fpu
         for origin, size, writable in memory:
@@ -81,6 +86,7 @@ class Core:
             )
             self._uc.mem_map(origin, -(-size // _PAGE) * _PAGE, access)
         self._uc.mem_map(_RETURN, _PAGE, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
+        self._registers = Registers(self._uc)
         self.counter = Counter(self._uc, lambda at, n: bytes(self._uc.mem_read(at, n)))
         self._uc.hook_add(unicorn.UC_HOOK_INTR, self._exception)
         self._exception_number: int | None = None
@@ -117,7 +123,7 @@ class Core:
 
     def now(self) -> int:
         """Instructions executed so far, exact while a register is served."""
-        return self.counter.at(self._uc.reg_read(self._r.UC_ARM_REG_PC))
+        return self.counter.at(self._get(self._r.UC_ARM_REG_PC))
 
     def reset(self, image: Image, vectors: int) -> None:
         """Load the image as after power-on and stand at its reset vector."""
@@ -154,10 +160,10 @@ class Core:
         return bool(self._saved)
 
     def _get(self, register: int) -> int:
-        return int(self._uc.reg_read(register))
+        return self._registers.read(register)
 
     def _set(self, register: int, value: int) -> None:
-        self._uc.reg_write(register, value)
+        self._registers.write(register, value)
 
     def _words(self, address: int, count: int) -> tuple[int, ...]:
         return struct.unpack(f"<{count}I", self._uc.mem_read(address, 4 * count))
@@ -173,7 +179,6 @@ class Core:
         limit = self.counter.total + instructions
         self.counter.set_limit(limit)
         while True:
-            self._exception_number = None
             pc = self._get(self._r.UC_ARM_REG_PC)
             fault: int | None = None
             try:
@@ -182,11 +187,12 @@ class Core:
                 fault = self._cause_of(error)
             if self._reset_wanted:
                 return Stop.RESET
-            if fault is None and self._exception_number is not None:
-                if self._exception_number == _SWI:
-                    self._enter(_SVCALL)
-                    continue
-                fault = _CAUSES.get(self._exception_number, 0)
+            number = self._take_exception()
+            if fault is None and number == _SWI:
+                self._enter(_SVCALL)
+                continue
+            if fault is None and number is not None:
+                fault = _CAUSES.get(number, 0)
             if fault is not None:
                 self._fault(fault)
                 continue
@@ -194,6 +200,10 @@ class Core:
                 self._leave()
                 return Stop.RETURNED
             return Stop.LIMIT if self.counter.total >= limit else Stop.SLEEP
+
+    def _take_exception(self) -> int | None:
+        number, self._exception_number = self._exception_number, None
+        return number
 
     def _cause_of(self, error: Any) -> int:
         u = self._u
@@ -226,12 +236,12 @@ class Core:
         self._in_fault = True
         self.cause |= cause
         self._saved.clear()
-        try:
-            self._enter(_HARD_FAULT)
-        except self._u.UcError as error:
+        if not self._handler(_HARD_FAULT) & 1:
             raise Lockup(
-                f"Lockup: no vector table at 0x{self.vectors:08x} for a fault at pc=0x{pc:08x}"
-            ) from error
+                f"Lockup: the vector table at 0x{self.vectors:08x} has no handler for the fault "
+                f"at pc=0x{pc:08x}"
+            )
+        self._enter(_HARD_FAULT)
         # which the handler may read as its cause (IPSR)
         self._set(self._r.UC_ARM_REG_XPSR, _THUMB | _HARD_FAULT)
 
@@ -240,7 +250,6 @@ class Core:
         registers = [self._get(n) for n in self._caller_saved()]
         status = self._get(r.UC_ARM_REG_XPSR)
         active = self._has_fpu and self._get(r.UC_ARM_REG_CONTROL) & _FPCA
-        (handler,) = self._words(self.vectors + 4 * exception, 1)
         size = _EXTENDED if active else _BASIC
         stack = self._get(r.UC_ARM_REG_SP)
         padded = _ALIGNED if stack & 4 else 0
@@ -253,7 +262,14 @@ class Core:
         self._set(r.UC_ARM_REG_LR, _RETURN | 1)
         if active:
             self._set(r.UC_ARM_REG_CONTROL, self._get(r.UC_ARM_REG_CONTROL) & ~_FPCA)
-        self._set(r.UC_ARM_REG_PC, handler | 1)
+        self._set(r.UC_ARM_REG_PC, self._handler(exception) | 1)
+
+    def _handler(self, exception: int) -> int:
+        """The vector of an exception; 0 where there is no table."""
+        try:
+            return self._words(self.vectors + 4 * exception, 1)[0]
+        except self._u.UcError:
+            return 0
 
     def _leave(self) -> None:
         r = self._r

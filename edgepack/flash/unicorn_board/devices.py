@@ -6,17 +6,13 @@ from typing import Protocol
 
 
 class Device(Protocol):
-    """A block of registers: offsets and 32-bit values."""
+    """A block of registers: offsets and 32-bit values.
 
-    @property
-    def base(self) -> int:
-        """The address of its first register."""
-        ...
+    base: the address of its first register. size: bytes of address space.
+    """
 
-    @property
-    def size(self) -> int:
-        """Bytes of address space, a multiple of 1024."""
-        ...
+    base: int
+    size: int
 
     def read(self, offset: int) -> int:
         """The value of a register."""

@@ -7,7 +7,7 @@ from edgepack.flash.unicorn_board.core import Core, Stop
 from edgepack.flash.unicorn_board.devices import Device
 from edgepack.flash.unicorn_board.supported import why_not
 from edgepack.flash.unicorn_board.system import SystemSpace
-from edgepack.flash.unicorn_board.timers import Fpgaio, Nrf51Timer, Stm32Timer, Zeros
+from edgepack.flash.unicorn_board.timers import Fpgaio, Nrf51Clock, Nrf51Timer, Stm32Timer, Zeros
 from edgepack.flash.unicorn_board.uarts import CmsdkUart, Nrf51Uart, Stm32Usart, Uart
 from edgepack.targets import Target
 from edgepack.toolchain.elf import Image
@@ -67,7 +67,7 @@ class Machine:
         if target.uart.kind == "nrf51-uart":
             return [
                 Nrf51Timer(_NRF51_TIMER0, clock),
-                Zeros(_NRF51_CLOCK, 0x1000),
+                Nrf51Clock(_NRF51_CLOCK),
                 Zeros(_NRF51_GPIO, 0x1000),
             ]
         return [Stm32Timer(base, clock) for base in _STM32_TIMERS]
@@ -101,7 +101,8 @@ class Machine:
     def _look(self) -> None:
         """The surroundings have changed: stop before the next block."""
         self._attention = True
-        self.core.counter.set_limit(0)
+        if not self.core.in_handler:  # else it comes with the handler's end
+            self.core.counter.set_limit(0)
 
     def reset(self) -> None:
         """As after power-on; bytes in the receiver are lost, time goes on."""

@@ -100,3 +100,15 @@ class Nrf51Timer:
             self._others[self.CC0] = elapsed // (_NS * prescaler) & 0xFFFF_FFFF
         else:
             self._others[offset] = value
+
+
+class Nrf51Clock(Zeros):
+    """nRF51 Series Reference Manual chapter 13: the crystal runs as soon as it is asked to."""
+
+    HFCLKSTARTED = 0x100
+
+    def __init__(self, base: int) -> None:
+        super().__init__(base, 0x1000)
+
+    def read(self, offset: int) -> int:
+        return int(offset == self.HFCLKSTARTED)

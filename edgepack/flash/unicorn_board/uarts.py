@@ -27,6 +27,18 @@ class Uart:
         self.outgoing = bytearray()
         self._eager = eager
 
+    def reset(self) -> None:
+        """As after power-on: what the chip holds is lost."""
+        raise NotImplementedError
+
+    def read(self, offset: int) -> int:
+        """The value of a register."""
+        raise NotImplementedError
+
+    def write(self, offset: int, value: int) -> None:
+        """Set a register."""
+        raise NotImplementedError
+
     def interrupts(self) -> bool:
         """Whether its interrupt line is up."""
         raise NotImplementedError
