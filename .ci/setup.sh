@@ -10,7 +10,7 @@ set -eu
 level=${1:-all}
 case $level in
 demo) extras="tf" ;;
-all) extras="tf,dev" ;;
+all) extras="tf,onnx,dev" ;;
 *)
     echo "setup.sh: the level is demo or all, not '$level'" >&2
     exit 2
