@@ -65,6 +65,7 @@ class BuildSection(_Section):
             $EDGEPACK_TFLM.
         tflm_arena: for runtime tflm, bytes of its arena; by default an estimate.
         optimize: what to prefer where kernels differ.
+        toolchain: what compiles for boards; auto takes the first installed of gcc, clang and zig.
         out: the folder in which each target gets a project directory.
     """
 
@@ -73,6 +74,7 @@ class BuildSection(_Section):
     tflm: str | None = None
     tflm_arena: int | None = Field(default=None, ge=1024, strict=True)
     optimize: Optimize = "balanced"
+    toolchain: Literal["auto", "gcc", "clang", "zig"] = "auto"
     out: str = "build"
 
     @model_validator(mode="before")

@@ -23,7 +23,8 @@ class Probe:
     """One thing that edgepack can use.
 
     `packages` names it for each package manager that we know: apt, brew, pip. `required` holds for
-    what `edgepack run` needs on an emulated Cortex-M board; the rest widens what can be done.
+    what `edgepack run` needs on an emulated Cortex-M board, unless the probe named by `instead` is
+    found; the rest widens what can be done.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Probe:
     required: bool
     packages: dict[str, str]
     find: Callable[[], Finding]
+    instead: str | None = None
 
 
 @dataclass(frozen=True)
@@ -154,14 +156,30 @@ PROBES: tuple[Probe, ...] = (
         True,
         _ARM,
         _program("arm-none-eabi-gcc", "--version"),
+        instead="ziglang",
     ),
-    Probe("newlib", "the C library of arm-none-eabi-gcc", True, _ARM, _newlib),
+    Probe("newlib", "the C library of arm-none-eabi-gcc", True, _ARM, _newlib, instead="ziglang"),
     Probe(
         "qemu-system-arm",
         "emulates Cortex-M boards",
         True,
         {"apt": "qemu-system-arm", "brew": "qemu"},
         _program("qemu-system-arm", "--version"),
+        instead="unicorn",
+    ),
+    Probe(
+        "ziglang",
+        "compiles for every board and this computer without root rights (docs/toolchains.md)",
+        False,
+        {"pip": "edgepack[zig]"},
+        _package("ziglang", "ziglang"),
+    ),
+    Probe(
+        "unicorn",
+        "emulates Cortex-M0 to M33 boards without root rights",
+        False,
+        {"pip": "edgepack[sim]"},
+        _package("unicorn", "unicorn"),
     ),
     Probe(
         "gcc",
@@ -200,7 +218,7 @@ PROBES: tuple[Probe, ...] = (
     ),
     Probe(
         "clang",
-        "a second compiler for the host target",
+        "a second compiler for boards and the host target",
         False,
         {"apt": "clang", "brew": "llvm"},
         _program("clang", "--version"),
@@ -264,14 +282,16 @@ def install_command(packages: dict[str, str]) -> str | None:
 def examine(probes: tuple[Probe, ...] = PROBES) -> tuple[Check, ...]:
     """Look for everything in `probes`; nothing is imported, nothing is changed."""
     checks = []
+    findings = {probe.name: probe.find() for probe in probes}
     for probe in probes:
-        finding = probe.find()
+        finding = findings[probe.name]
+        spare = findings.get(probe.instead) if probe.instead is not None else None
         install = None if finding.found else install_command(probe.packages)
         checks.append(
             Check(
                 probe.name,
                 probe.purpose,
-                probe.required,
+                probe.required and not (spare is not None and spare.found),
                 finding.found,
                 finding.version,
                 finding.where,

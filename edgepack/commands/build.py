@@ -29,6 +29,15 @@ class Protocol(StrEnum):
     FRAMED = "framed"
 
 
+class ToolchainName(StrEnum):
+    """What compiles."""
+
+    AUTO = "auto"
+    GCC = "gcc"
+    CLANG = "clang"
+    ZIG = "zig"
+
+
 class Optimize(StrEnum):
     """What to prefer where kernels differ."""
 
@@ -59,6 +68,13 @@ def build(
             "alone (3 KB less flash)."
         ),
     ] = Protocol.FULL,
+    toolchain: Annotated[
+        ToolchainName,
+        typer.Option(
+            help="What compiles for a board; auto takes GCC where it is installed, then clang, "
+            "then zig, which pip installs without root rights (docs/toolchains.md)."
+        ),
+    ] = ToolchainName.AUTO,
     tflm: Annotated[
         Path | None,
         typer.Option(
@@ -101,21 +117,27 @@ def build(
     Examples:
         edgepack build model.tflite --target netduinoplus2 --out build/model
         edgepack build model.tflite --target host --out build/host
+        edgepack build model.tflite -t mps2-an386 -o build/zig --toolchain zig
         edgepack build model.tflite -t host -o build/tflm --runtime tflm --tflm tflite-micro
     """
     from edgepack.errors import UsageError
     from edgepack.pipeline.build import BuildRequest, build_project
+    from edgepack.pipeline.convert import as_tflite
+    from edgepack.targets import load_target
 
     if explain and runtime is Runtime.TFLM:
         raise UsageError(
             "--explain shows the plan of runtime c; TensorFlow Lite Micro plans on the device"
         )
+    load_target(target)  # a misspelt target must not cost a conversion
+    with out().progress() as progress:
+        ready = as_tflite(model, progress=progress)
     request = BuildRequest(
-        model,
+        ready.path,
         target,
         runtime.value,
         optimize.value,
-        name,
+        name or model.stem,
         protocol.value,
         tflm=tflm,
         tflm_arena=tflm_arena,
@@ -124,7 +146,11 @@ def build(
     with out().progress() as progress:
         manifest = build_project(request, directory, compile_it=not no_compile, progress=progress)
     plan = read_plan(directory, manifest) if explain else None
-    document = {"project": str(directory), **manifest.model_dump(mode="json")}
+    document = {
+        "project": str(directory),
+        "warnings": list(ready.warnings),
+        **manifest.model_dump(mode="json"),
+    }
     if plan is not None:
         document["plan"] = plan
 
@@ -132,6 +158,8 @@ def build(
         if plan is not None:
             show_plan(plan)
         _show(directory, manifest)
+        for warning in ready.warnings:
+            out().line(f"warning: {warning}", style="yellow")
 
     out().result(document, show)
 

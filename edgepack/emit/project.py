@@ -28,6 +28,8 @@ from edgepack.manifest import Manifest, ModelInfo, write_manifest
 from edgepack.ops.shared.kernel import Isa
 from edgepack.resources import firmware_dir
 
+# The others are the only ones of their targets, or the usual ones.
+_NAMED_TOOLCHAINS = ("clang", "zig")
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 
@@ -44,6 +46,8 @@ class ProjectSpec:
         tflm: for runtime tflm the build to link, or None to write the sources alone.
         tflm_arena: bytes of TFLM's arena, or None for an estimate.
         task: MLPerf Tiny's id of the model, `none`, or None to recognise it by its shapes.
+        toolchain: which compiler the project is for, so that the images of two have two build ids;
+            None where nothing is compiled.
     """
 
     target: str
@@ -55,6 +59,7 @@ class ProjectSpec:
     tflm: TflmBuild | None = None
     tflm_arena: int | None = None
     task: str | None = None
+    toolchain: str | None = None
 
 
 def emit_project(model_path: Path, directory: Path, spec: ProjectSpec, name: str) -> Manifest:
@@ -72,6 +77,8 @@ def emit_project(model_path: Path, directory: Path, spec: ProjectSpec, name: str
     module = load_tflite(model_path, name=name)
     options = f"target {spec.target}, runtime {spec.runtime}, optimize {spec.isa.optimize}"
     options += f", protocol {spec.protocol}"
+    if spec.toolchain in _NAMED_TOOLCHAINS:
+        options += f", toolchain {spec.toolchain}"
     origin = Origin(name, digest, options)
     (directory / "model.tflite").write_bytes(data)
     task = task_of(module.main, spec.task, identifier(name))

@@ -94,6 +94,8 @@ def _run_target(
         config.name,
         tflm=None if build.tflm is None else config.folder / build.tflm,
         tflm_arena=build.tflm_arena,
+        # no board's toolchain compiles for this computer
+        toolchain="auto" if load_target(name).kind is Kind.HOST else build.toolchain,
     )
     report_path = project / RUN_NAME
     port = config.port_of(name)

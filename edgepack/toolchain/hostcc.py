@@ -1,4 +1,4 @@
-"""The compiler of this computer, for the host target: $CC, else cc, gcc or clang."""
+"""The compiler of this computer, for the host target: $CC, else cc, gcc, clang or zig."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from edgepack.errors import MissingToolError
 from edgepack.targets import Target
 from edgepack.toolchain.base import Compiler
 from edgepack.toolchain.gcc import version_line
+from edgepack.toolchain.zig import ZIG_FLAGS, find_zig, is_zig, zig_version
 
 _INSTALL = "sudo apt-get install gcc"
 _INSTALL_CXX = "sudo apt-get install g++"
@@ -26,21 +27,22 @@ class HostCc:
         return "host" in target.soc.toolchain
 
     def installed(self, target: Target) -> bool:
-        return _pick("CC", ("cc", "gcc", "clang")) is not None
+        return _c_compiler() is not None
 
     def install(self, target: Target) -> str:
         return _INSTALL
 
     def find(self, target: Target) -> Compiler:
-        cc = _pick("CC", ("cc", "gcc", "clang"))
+        cc = _c_compiler()
         if cc is None:
-            names = os.environ.get("CC") or "cc, gcc, clang"
+            names = os.environ.get("CC") or "cc, gcc, clang, zig"
             raise MissingToolError(
                 f"no C compiler for this computer (looked for {names})",
                 next_step=_INSTALL,
             )
         record = target.soc.toolchain["host"]
-        version = version_line(cc[0])
+        zig = is_zig(cc)
+        version = zig_version(cc[0]) if zig else version_line(cc[0])
         return Compiler(
             name=self.name,
             cc=cc,
@@ -48,12 +50,19 @@ class HostCc:
             version=version,
             target_flags=record.flags,
             # -ffp-contract=off: fused multiply-adds would make float layers differ from TFLite's
-            compile_flags=("-ffp-contract=off",),
-            link_flags=("-Wl,--build-id=none",),
+            compile_flags=("-ffp-contract=off", *(ZIG_FLAGS if zig else ())),
+            link_flags=() if zig else ("-Wl,--build-id=none",),
             link_libs=record.libs,
             install_cxx=_INSTALL_CXX,
-            dialect="clang" if "clang" in version else "gcc",
+            dialect="clang" if zig or "clang" in version else "gcc",
+            gnu_linker=not zig,
         )
+
+
+def _c_compiler() -> tuple[str, ...] | None:
+    found = _pick("CC", ("cc", "gcc", "clang"))
+    zig = None if os.environ.get("CC") else find_zig()
+    return (zig, "cc") if found is None and zig is not None else found
 
 
 def _pick(variable: str, names: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -18,7 +18,7 @@ from edgepack.toolchain.gcc import Gcc
 
 # zig makes debug information unless told not to, and checks for undefined behaviour when it does
 # not optimize; neither belongs into an image.
-_OWN_FLAGS = ("-g0", "-fno-sanitize=undefined", "-fno-stack-protector")
+ZIG_FLAGS = ("-g0", "-fno-sanitize=undefined", "-fno-stack-protector")
 
 
 def zig_install() -> str:
@@ -34,6 +34,16 @@ def find_zig() -> str | None:
             if (Path(folder) / name).is_file():
                 return str(Path(folder) / name)
     return runner.which("zig")
+
+
+def zig_version(zig: str) -> str:
+    """The version as manifests and reports state it."""
+    return f"zig {runner.run((zig, 'version'), timeout=20).stdout.strip()}"
+
+
+def is_zig(command: tuple[str, ...]) -> bool:
+    """Whether a compiler command is zig's."""
+    return Path(command[0]).stem == "zig"
 
 
 @dataclass(frozen=True)
@@ -61,9 +71,9 @@ class Zig:
             name=self.name,
             cc=(zig, "cc"),
             cxx=(zig, "c++"),
-            version=f"zig {runner.run((zig, 'version'), timeout=20).stdout.strip()}",
+            version=zig_version(zig),
             target_flags=("-target", llvm.zig, f"-mcpu={llvm.cpu}", *abi),
-            compile_flags=(*CLANG_FLAGS, *_OWN_FLAGS),
+            compile_flags=(*CLANG_FLAGS, *ZIG_FLAGS),
             link_flags=("-nostdlib", "-static", "-Wl,-e,ep_reset_handler"),
             # zig's driver takes few options of the linker, and its runtime is the only library
             link_libs=("-lcompiler_rt",),
