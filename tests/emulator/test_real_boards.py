@@ -16,6 +16,7 @@ from tests.emulator.unicorn_machine import Machine
 
 # 8N1 samples the last bit 9.5 bit times after the start edge; both ends share the half bit left.
 BAUD_TOLERANCE = 0.02
+OWN_SET_UP = ("nrf52840dk", "pico", "pico2", "feather-m4", "teensy41")
 pytestmark = [
     pytest.mark.emulator,
     pytest.mark.skipif(
@@ -100,6 +101,19 @@ def test_the_counter_is_exact_for_hours(machine: Machine) -> None:
         passed = (machine.call("ep_port_millis") - before) & 0xFFFF_FFFF
         if step * 1000 / hz < 2**20:
             assert passed == pytest.approx(step * 1000 / hz, rel=0.05, abs=10)
+
+
+@pytest.mark.parametrize("name", OWN_SET_UP)
+def test_sets_up_again_from_full_speed(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    # as after a debugger's restart, or behind a boot loader that left the PLL running
+    machine = make_machine(name, tmp_path_factory)
+    boot(machine)
+    assert line(machine) == "echo-ready"
+    machine.call("ep_port_init")
+    target = machine.target
+    assert machine.chip.core_hz() == target.clock_hz
+    assert target.uart.baud is not None
+    assert machine.chip.baud() == pytest.approx(target.uart.baud, rel=BAUD_TOLERANCE)
 
 
 def test_a_fault_is_reported_and_resets(machine: Machine) -> None:
