@@ -64,7 +64,7 @@ def _unpack(data: bytes, label: str) -> Any:
         raise ModelError(
             f"{label} is not a TensorFlow Lite model "
             f"({len(data)} bytes, identifier {data[4:8]!r}, expected {_IDENTIFIER!r})",
-            allowed=".tflite files (convert other formats first)",
+            allowed=".tflite files; `edgepack convert` makes them of other formats",
         )
     try:
         return schema.ModelT.InitFromPackedBuf(data, 0)
@@ -114,7 +114,8 @@ class _Reader:
         return UnsupportedError(
             f"{self.label}: {which} has a dynamic shape {list(shape)}",
             allowed="static shapes",
-            next_step="convert the model again with a fixed input shape",
+            next_step=f"edgepack convert {self.label} -o fixed.tflite --input-shape 1x16x16x3 "
+            "(with the sizes that you need)",
         )
 
     def _graph(self, number: int, sub: Any) -> Graph:

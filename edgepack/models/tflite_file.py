@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from edgepack.models.handle import ModelFormat, ModelHandle, TensorSpec, sha256_
 from edgepack.types import DType
 
 IDENTIFIER = b"TFL3"  # bytes 4..7 of every TFLite flatbuffer (TFLite schema.fbs, file_identifier)
+MAX_LABEL_BYTES = 1 << 20
 MAX_FILE_BYTES = 2**31 - 1  # a flatbuffer cannot be larger: its offsets are 32 bits, signed
 _MIN_FILE_BYTES = 16
 
@@ -185,7 +188,27 @@ def load_tflite(path: Path) -> ModelHandle:
         dtypes=tuple(dtype for dtype in DType if dtype in used),
         parameters=sum(_parameters(model, tensor) for tensor in tensors),
         producer=text(model.description) or None,
+        labels=labels_of(path),
     )
+
+
+def labels_of(path: Path) -> tuple[str, ...] | None:
+    """The class names that TFLite metadata carries: a zip behind the flatbuffer, with text files.
+
+    None where there are none; a label file that is damaged or too large counts as none, since
+    nothing but a list for the reader depends on it.
+    """
+    if not zipfile.is_zipfile(path):
+        return None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [n for n in archive.namelist() if n.endswith(".txt") and "label" in n.lower()]
+            if not names or archive.getinfo(names[0]).file_size > MAX_LABEL_BYTES:
+                return None
+            lines = archive.read(names[0]).decode("utf-8").splitlines()
+    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, NotImplementedError):
+        return None
+    return tuple(line.strip() for line in lines if line.strip()) or None
 
 
 def _parameters(model: Any, tensor: Any) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,15 +72,24 @@ def convert_cached(
     return _placed(path, options, artefact, made, time.monotonic() - started)
 
 
-def as_tflite(path: Path, cache: Cache | None = None, progress: Progress = silent) -> Path:
+@dataclass(frozen=True)
+class Ready:
+    """A `.tflite` file that the compile half can read, and what the user should know of it."""
+
+    path: Path
+    warnings: tuple[str, ...] = ()
+
+
+def as_tflite(path: Path, cache: Cache | None = None, progress: Progress = silent) -> Ready:
     """A model of any format as a `.tflite` file; an up-to-date `.tflite` stays where it is.
 
     Raises:
         EdgepackError: as `edgepack.convert.run.convert`.
     """
     if format_of(path) is ModelFormat.TFLITE and not _is_legacy(path):
-        return path
-    return convert_cached(path, cache=cache, progress=progress).path
+        return Ready(path)
+    done = convert_cached(path, cache=cache, progress=progress)
+    return Ready(done.path, done.warnings)
 
 
 def _is_legacy(path: Path) -> bool:

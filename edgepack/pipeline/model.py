@@ -26,7 +26,7 @@ from edgepack.models.handle import ModelHandle, digest_of
 from edgepack.models.isolate import has_package, require_package, warm_children
 from edgepack.models.load import load_model
 from edgepack.models.progress import Progress
-from edgepack.pipeline.convert import convert_cached
+from edgepack.pipeline.convert import as_tflite, convert_cached
 from edgepack.quantize.int8 import MODEL_NAME as TFLITE_NAME
 from edgepack.quantize.int8 import TEST_NAME, quantize_int8, write_samples
 
@@ -72,8 +72,8 @@ def prepare_model(config: Config, cache: Cache, progress: Progress) -> Prepared:
     """
     source = config.model.source
     if source.lower().endswith(".tflite"):
-        model = existing(config, "model.source", source)
-        return _finished(config, cache, model, progress, ())
+        ready = as_tflite(existing(config, "model.source", source), cache, progress)
+        return _finished(config, cache, ready.path, progress, ready.warnings)
     if not is_entry(source) and config.quantize is None and not config.compress:
         return _converted(config, cache, progress)
     if not has_package("tensorflow"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -103,3 +104,15 @@ def test_a_reference_to_nowhere_is_corrupt(tmp_path: Path) -> None:
     bad.write_bytes(bytes(builder.Output()))
     with pytest.raises(ModelError, match="operator 0 of subgraph 0 names tensor 99"):
         load_model(bad)
+
+
+def test_labels_come_from_the_metadata(digits: Path, tmp_path: Path) -> None:
+    """TFLite metadata keeps associated files in a zip that is appended to the flatbuffer."""
+    path = tmp_path / "labelled.tflite"
+    path.write_bytes(digits.read_bytes())
+    assert load_model(path).labels is None
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("labels.txt", "zero\none\n\ntwo\n")
+    assert load_model(path).labels == ("zero", "one", "two")
+    path.write_bytes(path.read_bytes()[:-30])
+    assert load_model(path).labels is None

@@ -74,7 +74,7 @@ CASES: list[tuple[Any, tuple[str, ...], str]] = [
     (half_floats, ("op 0 ADD", "FLOAT16[1,8]", "supports INT8"), "[quantize]"),
     (hybrid, ("op 0 FULLY_CONNECTED", "FLOAT32 input with INT8 weights"), "[quantize]"),
     (old_bytes, ("op 0 MUL", "UINT8[1,8]"), "int8"),
-    (dynamic, ("tensor 0 'x'", "dynamic shape [-1, 8]"), "fixed input shape"),
+    (dynamic, ("tensor 0 'x'", "dynamic shape [-1, 8]"), "--input-shape"),
 ]
 IDS = [make.__name__ for make, _, _ in CASES]
 
@@ -87,7 +87,13 @@ def test_the_error_says_what_and_why(make: Any, named: tuple[str, ...], remedy: 
     assert remedy in (raised.value.next_step or "")
 
 
-@pytest.mark.parametrize(("make", "named", "remedy"), CASES, ids=IDS)
+# a model on uint8 is rewritten as one on int8 before it is built (tests/convert/test_uint8.py)
+BUILT = [case for case in CASES if case[0] is not old_bytes]
+
+
+@pytest.mark.parametrize(
+    ("make", "named", "remedy"), BUILT, ids=[make.__name__ for make, _, _ in BUILT]
+)
 def test_nothing_is_built(
     make: Any,
     named: tuple[str, ...],
