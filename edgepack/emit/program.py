@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edgepack.emit.coding import code_weights
 from edgepack.emit.sharing import share_code
 from edgepack.ir import Graph, Module
 from edgepack.memory.aliases import has_joins, resolve_aliases
@@ -86,7 +87,9 @@ def build_program(module: Module, isa: Isa, flow: tuple[Pass, ...] = DEFAULT_FLO
 def _graph_program(
     graph: Graph, number: int, isa: Isa, planned: Mapping[int, GraphProgram]
 ) -> GraphProgram:
-    wished = tuple(_lower(NodeView.of(graph, node), isa, planned) for node in graph.nodes)
+    nodes = tuple(NodeView.of(graph, node) for node in graph.nodes)
+    wished = tuple(_lower(view, isa, planned) for view in nodes)
+    wished = code_weights(nodes, wished, isa.optimize)
     lowered = resolve_aliases(graph, wished)
     plan = plan_memory(graph, lowered)
     if has_joins(graph, lowered):

@@ -15,9 +15,10 @@
 #include "ep_mul.h"
 
 typedef struct {
-    int32_t k;       /* inputs of a filter, a multiple of 4 */
-    int32_t filters; /* also the distance between outputs of neighbouring positions */
-    int32_t zero;    /* the output's zero point */
+    int32_t k; /* inputs of a filter, a multiple of 4 */
+    int32_t filters;
+    int32_t row;  /* the distance between outputs of neighbouring positions */
+    int32_t zero; /* the output's zero point */
     int32_t act_min, act_max;
     bool clamp; /* mul32: accumulators may exceed 2^20, where outputs are saturated already */
 } ep_block;
@@ -77,9 +78,9 @@ EP_INLINE const int8_t *ep_dot_1x8(int64_t *sums, const int8_t *w, const int32_t
 /* All filters at up to eight positions; `count` of them are kept. */
 EP_NOINLINE void ep_block_mul64(const ep_block *b, const int32_t *columns, const uint32_t *stream,
                                 int8_t *to, int32_t count) {
-    const int32_t c = b->filters;
+    const int32_t c = b->row;
     const bool plain = count == 8 && b->act_min == INT8_MIN && b->act_max == INT8_MAX;
-    for (int32_t f = 0; f < c; ++f, ++to) {
+    for (int8_t *const last = to + b->filters; to < last; ++to) {
         const int32_t head = (int32_t)*stream++;
         const int64_t start = ep_pair_start(head >> 5, head >> 5);
         int64_t sums[4] = {start, start, start, start};
@@ -169,9 +170,9 @@ EP_NOINLINE void ep_block_mul32(const ep_block *b, const int32_t *columns, const
         const int32_t accs[4] = {s.a0, s.a1, s.a2, s.a3};
         const ep_scale scale = ep_scale32((int32_t)*stream++, head & 31, b->zero);
         if (plain) {
-            ep_store_plain(&scale, b->filters, accs, to, count);
+            ep_store_plain(&scale, b->row, accs, to, count);
         } else {
-            const ep_store store = {scale, b->filters, b->act_min, b->act_max, b->clamp};
+            const ep_store store = {scale, b->row, b->act_min, b->act_max, b->clamp};
             ep_store_words(&store, accs, to, count);
         }
     }

@@ -180,10 +180,10 @@ EP_INLINE int8_t ep_pair_output(const ep_conv2d_s8_dsp_params *p, const ep_pair_
 /* All filters at four positions from `to` on, of which `live` are kept (`partial`; else all): what is
  * not kept is overwritten by the first position's outputs. */
 EP_INLINE void ep_conv2d_block(const ep_conv2d_s8_dsp_params *p, const uint32_t *columns,
-                               const uint32_t *stream, int8_t *to, int32_t live) {
+                               const uint32_t *stream, int8_t *to, int32_t live, int32_t row) {
     const int32_t c = p->out_c;
     const int32_t kept = p->partial ? live : 4;
-    const int32_t at1 = c * (kept > 1), at2 = 2 * c * (kept > 2), at3 = 3 * c * (kept > 3);
+    const int32_t at1 = row * (kept > 1), at2 = 2 * row * (kept > 2), at3 = 3 * row * (kept > 3);
     for (int32_t f = 0; f < c; f += 2, to += 2) {
         const uint32_t *const heads = stream;
         int32_t a, b;
@@ -223,9 +223,10 @@ EP_INLINE void ep_conv2d_one(const ep_conv2d_s8_dsp_params *p, const uint32_t *c
     }
 }
 
-/* columns: 4 * k_pairs words. */
-EP_INLINE void ep_conv2d_s8_dsp(const ep_conv2d_s8_dsp_params *p, const int8_t *in,
-                                const uint32_t *stream, int8_t *out, uint32_t *columns) {
+/* columns: 4 * k_pairs words. row: bytes from the outputs of one position to those of the next. */
+EP_INLINE void ep_conv2d_s8_dsp_rows(const ep_conv2d_s8_dsp_params *p, const int8_t *in,
+                                     const uint32_t *stream, int8_t *out, uint32_t *columns,
+                                     int32_t row) {
     const int32_t positions = p->out_h * p->out_w;
     if (p->partial) { /* the last block reads columns that nothing was gathered into */
         for (int32_t i = 0; i < 4 * p->k_pairs; ++i) {
@@ -256,18 +257,23 @@ EP_INLINE void ep_conv2d_s8_dsp(const ep_conv2d_s8_dsp_params *p, const int8_t *
                     }
                 }
             }
-            int8_t *const to = out + at * p->out_c;
+            int8_t *const to = out + at * row;
             if (!p->singles || live == 4) {
-                ep_conv2d_block(p, columns, stream, to, live);
+                ep_conv2d_block(p, columns, stream, to, live, row);
             } else {
                 for (int32_t i = 0; i < live; ++i) {
-                    ep_conv2d_one(p, columns + i, stream, to + i * p->out_c);
+                    ep_conv2d_one(p, columns + i, stream, to + i * row);
                 }
             }
         }
         in += p->in_h * p->in_w * p->in_c;
-        out += positions * p->out_c;
+        out += positions * row;
     }
+}
+
+EP_INLINE void ep_conv2d_s8_dsp(const ep_conv2d_s8_dsp_params *p, const int8_t *in,
+                                const uint32_t *stream, int8_t *out, uint32_t *columns) {
+    ep_conv2d_s8_dsp_rows(p, in, stream, out, columns, p->out_c);
 }
 
 #endif

@@ -136,11 +136,13 @@ EP_INLINE void ep_column_gather(const ep_conv2d_s8_mul_params *p, const int8_t *
     }
 }
 
-/* columns: 4 * k words. */
-EP_INLINE void ep_conv2d_s8_mul(const ep_conv2d_s8_mul_params *p, const int8_t *in,
-                                const uint32_t *stream, int8_t *out, int32_t *columns) {
+/* columns: 4 * k words. row: bytes from the outputs of one position to those of the next. */
+EP_INLINE void ep_conv2d_s8_mul_rows(const ep_conv2d_s8_mul_params *p, const int8_t *in,
+                                     const uint32_t *stream, int8_t *out, int32_t *columns,
+                                     int32_t row) {
     const int32_t positions = p->out_h * p->out_w, step = p->mul64 ? 8 : 4;
-    const ep_block block = {p->k, p->out_c, p->output_offset, p->act_min, p->act_max, p->clamp};
+    const ep_block block = {p->k,       p->out_c,   row,     p->output_offset,
+                            p->act_min, p->act_max, p->clamp};
     for (int32_t i = 0; i < 4 * p->k;
          ++i) { /* inputs that only pad, and positions that are not kept */
         columns[i] = 0;
@@ -166,14 +168,19 @@ EP_INLINE void ep_conv2d_s8_mul(const ep_conv2d_s8_mul_params *p, const int8_t *
                 }
             }
             if (p->mul64) {
-                ep_block_mul64(&block, columns, stream, out + at * p->out_c, live);
+                ep_block_mul64(&block, columns, stream, out + at * row, live);
             } else {
-                ep_block_mul32(&block, columns, stream, out + at * p->out_c, live);
+                ep_block_mul32(&block, columns, stream, out + at * row, live);
             }
         }
         in += p->in_h * p->in_w * p->in_c;
-        out += positions * p->out_c;
+        out += positions * row;
     }
+}
+
+EP_INLINE void ep_conv2d_s8_mul(const ep_conv2d_s8_mul_params *p, const int8_t *in,
+                                const uint32_t *stream, int8_t *out, int32_t *columns) {
+    ep_conv2d_s8_mul_rows(p, in, stream, out, columns, p->out_c);
 }
 
 #endif

@@ -97,9 +97,11 @@ EP_INLINE void ep_conv2d_mve_pair(const ep_conv2d_s8_mve_params *p, const int8_t
     }
 }
 
-/* columns: 2 * chunks vectors, and one more unless runs are whole vectors. */
-EP_INLINE void ep_conv2d_s8_mve(const ep_conv2d_s8_mve_params *p, const int8_t *in,
-                                const int8_t *stream, int8_t *out, int8_t *columns) {
+/* columns: 2 * chunks vectors, and one more unless runs are whole vectors. row: bytes from the outputs of
+ * one position to those of the next. */
+EP_INLINE void ep_conv2d_s8_mve_rows(const ep_conv2d_s8_mve_params *p, const int8_t *in,
+                                     const int8_t *stream, int8_t *out, int8_t *columns,
+                                     int32_t row) {
     const int32_t positions = p->out_h * p->out_w;
     int8_t *const second = columns + p->chunks * EP_CHUNK;
     const bool pointwise = p->kernel_h == 1 && p->kernel_w == 1 && p->pad_top == 0 &&
@@ -128,13 +130,18 @@ EP_INLINE void ep_conv2d_s8_mve(const ep_conv2d_s8_mve_params *p, const int8_t *
                     }
                 }
             }
-            int8_t *const to = out + at * p->out_c; /* a last single position is done twice */
+            int8_t *const to = out + at * row; /* a last single position is done twice */
             ep_conv2d_mve_pair(p, columns, pointwise || both ? second : columns, stream, to,
-                               both ? to + p->out_c : to);
+                               both ? to + row : to);
         }
         in += p->in_h * p->in_w * p->in_c;
-        out += positions * p->out_c;
+        out += positions * row;
     }
+}
+
+EP_INLINE void ep_conv2d_s8_mve(const ep_conv2d_s8_mve_params *p, const int8_t *in,
+                                const int8_t *stream, int8_t *out, int8_t *columns) {
+    ep_conv2d_s8_mve_rows(p, in, stream, out, columns, p->out_c);
 }
 
 #endif

@@ -17,6 +17,7 @@ from edgepack.ops.shared.kernel import (
     Output,
     Params,
     Scratch,
+    Units,
 )
 from edgepack.ops.shared.requant import ChannelMultipliers, channel_multipliers
 from edgepack.ops.shared.scale_word import reach, scale_words
@@ -112,6 +113,9 @@ def lower_conv_dsp(
         overlaps=conv_overlaps(fields, x.nbytes, POSITIONS, reverse=reverse),
         macs=macs,
         cheap_to_share=k_pairs >= _LONG_COLUMN,
+        units=Units.of(
+            units.stream, 4 if units.narrow else 8, 4 * k_pairs, 8, channels=2, paired=True
+        ),
         reason="SMLAD, two filters by four positions, weights packed in load order",
     )
 

@@ -16,6 +16,7 @@ from edgepack.ops.shared.kernel import (
     Output,
     Params,
     Scratch,
+    Units,
 )
 from edgepack.ops.shared.mul import MulFilters, mul_filters
 from edgepack.ops.shared.requant import channel_multipliers
@@ -50,6 +51,7 @@ def lower_conv_mul(
     reverse = pointwise and fields["out_c"] > fields["in_c"]
     k = -(-weights.shape[1] // 4) * 4
     del fields["group_c"]
+    stream = block_stream(filters, mul64=mul64)
     params = Params(
         "ep_conv2d_s8_mul_params",
         (
@@ -72,7 +74,7 @@ def lower_conv_mul(
         (
             params,
             Input(0),
-            Const("stream", block_stream(filters, mul64=mul64)),
+            Const("stream", stream),
             Output(0),
             Scratch("int32_t"),
         ),
@@ -80,6 +82,7 @@ def lower_conv_mul(
         overlaps=conv_overlaps(fields, x.nbytes, 8 if mul64 else 4, reverse=reverse),
         macs=macs,
         cheap_to_share=True,
+        units=Units.of(stream, 4, k, 4, channels=1, paired=False),
         reason=_REASON[mul64],
     )
 

@@ -7,7 +7,7 @@ import numpy as np
 from edgepack.ops.shared.base import NodeView
 from edgepack.ops.shared.conv_dsp import fold_zero_point
 from edgepack.ops.shared.conv_geometry import conv_overlaps, is_pointwise, window_runs
-from edgepack.ops.shared.kernel import Const, Input, KernelCall, Output, Params, Scratch
+from edgepack.ops.shared.kernel import Const, Input, KernelCall, Output, Params, Scratch, Units
 from edgepack.ops.shared.mve import (
     CHUNK,
     OUTPUT_OPTIONAL,
@@ -75,6 +75,7 @@ def lower_conv_mve(
         ],
         axis=1,
     )
+    weights = CHUNK * 4 * chunks
     return KernelCall(
         "ep_conv2d_s8_mve",
         "ep_conv2d_s8_mve.h",
@@ -82,5 +83,6 @@ def lower_conv_mve(
         scratch_bytes=(POSITIONS * chunks + (run % CHUNK != 0)) * CHUNK,
         overlaps=conv_overlaps(fields, x.nbytes, POSITIONS, reverse=reverse),
         macs=macs,
+        units=Units.of(stream, 0, weights, stream.shape[1] - weights, channels=4, paired=False),
         reason="Helium, four filters by two positions, weights packed in load order",
     )

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from edgepack.ops.shared.base import NodeView
 from edgepack.ops.shared.conv_dsp import fast_requantization, pack_filter_pairs, pairs_fit
 from edgepack.ops.shared.fixed_point import activation_range
-from edgepack.ops.shared.kernel import Const, Input, Isa, KernelCall, Output, Params
+from edgepack.ops.shared.kernel import Const, Input, Isa, KernelCall, Output, Params, Units
 from edgepack.ops.shared.requant import ChannelMultipliers
 from edgepack.types import Array, DType
 
@@ -61,7 +61,22 @@ def lower_dense_dsp(
         (params, Input(0), Const("stream", stream), Output(0)),
         macs=macs,
         cheap_to_share=True,
+        units=_units(stream, w.shape[1], narrow=narrow, per_channel=per_channel)
+        if x.elements == w.shape[1]
+        else None,
         reason="SMLAD, four filters at a time, two sharing each word",
+    )
+
+
+def _units(stream: Array, inputs: int, *, narrow: bool, per_channel: bool) -> Units:
+    """The groups of four filters."""
+    return Units.of(
+        stream,
+        8 if narrow else 16,
+        -(-inputs // 4) * 16,
+        20 if per_channel else 0,
+        channels=_GROUP,
+        paired=True,
     )
 
 

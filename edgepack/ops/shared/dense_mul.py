@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from edgepack.ops.shared.base import NodeView
 from edgepack.ops.shared.fixed_point import activation_range
-from edgepack.ops.shared.kernel import Const, Input, Isa, KernelCall, Output, Params
+from edgepack.ops.shared.kernel import Const, Input, Isa, KernelCall, Output, Params, Units
 from edgepack.ops.shared.mul import MulFilters, mul_filters
 from edgepack.ops.shared.requant import ChannelMultipliers
 from edgepack.types import DType
@@ -59,6 +59,9 @@ def lower_dense_mul(
         (params, Input(0), Const("stream", stream), Output(0)),
         macs=macs,
         cheap_to_share=True,
+        units=_units(stream, filters, per_channel=per_channel, mul64=mul64)
+        if x.elements == w.shape[1]
+        else None,
         reason=_REASON[mul64],
     )
 
@@ -70,6 +73,17 @@ def _fields_fit(filters: MulFilters) -> bool:
     reach = np.abs(wide).sum(axis=1) * 128 + np.abs(filters.start.astype(np.int64))
     below = odd.sum(axis=1) * 255
     return bool((below < 1 << _FIELD).all() and (reach < 1 << (_FIELD - 1)).all())
+
+
+def _units(
+    stream: npt.NDArray[np.uint32], filters: MulFilters, *, per_channel: bool, mul64: bool
+) -> Units:
+    """The groups of filters."""
+    group, inputs = (3, -(-filters.weights.shape[1] // 4) * 4)
+    if not mul64:
+        group, inputs = 4, filters.weights.shape[1]
+    after = 4 * group + 4 if per_channel else 0
+    return Units.of(stream, 4 * group, group * inputs, after, channels=group, paired=False)
 
 
 def _stream(filters: MulFilters, *, per_channel: bool, mul64: bool) -> npt.NDArray[np.uint32]:

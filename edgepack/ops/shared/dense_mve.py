@@ -6,7 +6,7 @@ import numpy as np
 
 from edgepack.ops.shared.base import NodeView
 from edgepack.ops.shared.conv_dsp import fold_zero_point
-from edgepack.ops.shared.kernel import Const, Input, KernelCall, Output, Params
+from edgepack.ops.shared.kernel import Const, Input, KernelCall, Output, Params, Units
 from edgepack.ops.shared.mve import (
     OUTPUT_OPTIONAL,
     OUTPUT_STRUCTURE,
@@ -47,16 +47,21 @@ def lower_dense_mve(
         structural=("batches", "per_channel", *OUTPUT_STRUCTURE),
         optional=OUTPUT_OPTIONAL,
     )
+    stream = np.concatenate(parts, axis=1)
+    weights = parts[0].shape[1]
     return KernelCall(
         "ep_fully_connected_s8_mve",
         "ep_fully_connected_s8_mve.h",
         (
             params,
             Input(0),
-            Const("stream", np.concatenate(parts, axis=1).reshape(-1)),
+            Const("stream", stream.reshape(-1)),
             Output(0),
         ),
         macs=macs,
+        units=Units.of(stream, 0, weights, stream.shape[1] - weights, channels=4, paired=False)
+        if x.elements == w.shape[1]
+        else None,
         reason="Helium, four filters at a time, weights packed in load order",
         cheap_to_share=True,
     )

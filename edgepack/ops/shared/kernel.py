@@ -6,6 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from edgepack.types import Array
 
 # Fields of a params struct: C integers, floats (emitted so that they read back to the same
@@ -181,6 +184,32 @@ class Overlap:
     mode: OverlapMode = "before"
 
 
+@dataclass(frozen=True, eq=False)
+class Units:
+    """How a stream of weights is made up: units of equal size, in order.
+
+    Args:
+        rows: uint8 [units, bytes of a unit].
+        before, after: bytes of a unit that are not weights.
+        channels: filters of a unit.
+        paired: weights are int16 f0 + 256 * f1 (firmware/kernels/ep_dot_dsp.h).
+    """
+
+    rows: npt.NDArray[np.uint8]
+    before: int
+    after: int
+    channels: int
+    paired: bool = False
+
+    @classmethod
+    def of(
+        cls, stream: Array, before: int, weights: int, after: int, channels: int, *, paired: bool
+    ) -> Units:
+        """From a stream and the bytes of a unit's parts."""
+        data = np.ascontiguousarray(stream).view(np.uint8)
+        return cls(data.reshape(-1, before + weights + after), before, after, channels, paired)
+
+
 @dataclass(frozen=True)
 class KernelCall:
     """One call of one kernel.
@@ -196,6 +225,7 @@ class KernelCall:
         reason: why this kernel was chosen, for `--explain`.
         cheap_to_share: reading the parameters at run time costs this call next to nothing, so that
             its code is shared with other layers even where it is hot.
+        units: of the stream of weights, where they may be stored coded (ops/shared/coded.py).
     """
 
     function: str
@@ -208,6 +238,7 @@ class KernelCall:
     fallible: bool = False
     reason: str = ""
     cheap_to_share: bool = False
+    units: Units | None = None
 
 
 @dataclass(frozen=True)
