@@ -19,15 +19,13 @@
 
 #define HSI_HZ 8000000u
 
+const uint32_t ep_stm32_reset_hz = HSI_HZ;
+
 bool ep_stm32_is_emulated(void) {
     return (RCC_CR & RCC_CR_HSIRDY) == 0u;
 }
 
-ep_stm32_clocks ep_stm32_reset_clocks(void) {
-    return (ep_stm32_clocks){HSI_HZ, HSI_HZ, HSI_HZ, false};
-}
-
-ep_stm32_clocks ep_stm32_start_clock(void) {
+bool ep_stm32_start_clock(ep_stm32_clocks *clocks) {
     uint32_t source = 0u; /* HSI / 2 */
     uint32_t input_hz = HSI_HZ / 2u;
 
@@ -39,11 +37,12 @@ ep_stm32_clocks ep_stm32_start_clock(void) {
     RCC_CFGR = source | ((EP_CLOCK_HZ / input_hz - 2u) << CFGR_PLLMUL_POS);
     RCC_CR |= EP_RCC_CR_PLLON;
     if (!ep_wait(&RCC_CR, EP_RCC_CR_PLLRDY, EP_RCC_CR_PLLRDY)) {
-        return ep_stm32_reset_clocks();
+        return false;
     }
     RCC_CFGR |= CFGR_SW_PLL;
     if (!ep_wait(&RCC_CFGR, CFGR_SWS_MASK, CFGR_SWS_PLL)) {
-        return ep_stm32_reset_clocks();
+        return false;
     }
-    return (ep_stm32_clocks){EP_CLOCK_HZ, EP_UART_CLOCK_HZ, EP_CLOCK_HZ, true};
+    *clocks = (ep_stm32_clocks){EP_CLOCK_HZ, EP_UART_CLOCK_HZ, EP_CLOCK_HZ};
+    return true;
 }

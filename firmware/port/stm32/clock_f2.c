@@ -39,12 +39,10 @@
 #define HSI_HZ 16000000u
 #define MHZ 1000000u
 
+const uint32_t ep_stm32_reset_hz = HSI_HZ;
+
 bool ep_stm32_is_emulated(void) {
     return (RCC_CR & RCC_CR_HSIRDY) == 0u;
-}
-
-ep_stm32_clocks ep_stm32_reset_clocks(void) {
-    return (ep_stm32_clocks){HSI_HZ, HSI_HZ, HSI_HZ, false};
 }
 
 /* The PLL's source and divider to 1 MHz: the crystal, or the HSI where there is none or it does not
@@ -70,7 +68,7 @@ static bool overdrive(void) {
 #endif
 }
 
-ep_stm32_clocks ep_stm32_start_clock(void) {
+bool ep_stm32_start_clock(ep_stm32_clocks *clocks) {
     ep_m7_caches_on();
     RCC_APB1ENR |= RCC_APB1ENR_PWR;
     (void)RCC_APB1ENR;
@@ -82,18 +80,19 @@ ep_stm32_clocks ep_stm32_start_clock(void) {
                      (9u << PLLCFGR_Q_POS));
     RCC_CR |= EP_RCC_CR_PLLON;
     if (!overdrive() || !ep_wait(&RCC_CR, EP_RCC_CR_PLLRDY, EP_RCC_CR_PLLRDY)) {
-        return ep_stm32_reset_clocks();
+        return false;
     }
     FLASH_ACR = EP_FLASH_ACR;
     if (!ep_wait(&FLASH_ACR, FLASH_LATENCY, EP_FLASH_ACR & FLASH_LATENCY)) {
-        return ep_stm32_reset_clocks();
+        return false;
     }
     RCC_CFGR = CFGR_APB1_DIV4 | CFGR_APB2_DIV2; /* before the core gets fast */
     RCC_CFGR |= CFGR_SW_PLL;
     if (!ep_wait(&RCC_CFGR, CFGR_SWS_MASK, CFGR_SWS_PLL)) {
         RCC_CFGR = 0u;
-        return ep_stm32_reset_clocks();
+        return false;
     }
     /* The timers of a divided APB1 run at twice its clock. */
-    return (ep_stm32_clocks){EP_CLOCK_HZ, EP_UART_CLOCK_HZ, EP_CLOCK_HZ / 2u, true};
+    *clocks = (ep_stm32_clocks){EP_CLOCK_HZ, EP_UART_CLOCK_HZ, EP_CLOCK_HZ / 2u};
+    return true;
 }

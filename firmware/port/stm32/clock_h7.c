@@ -51,12 +51,10 @@
 #define HSI_HZ 64000000u
 #define PLL_IN_HZ 2000000u
 
+const uint32_t ep_stm32_reset_hz = HSI_HZ;
+
 bool ep_stm32_is_emulated(void) {
     return (RCC_CR & RCC_CR_HSIRDY) == 0u;
-}
-
-ep_stm32_clocks ep_stm32_reset_clocks(void) {
-    return (ep_stm32_clocks){HSI_HZ, HSI_HZ, HSI_HZ, false};
 }
 
 static uint32_t pll_source(void) {
@@ -95,7 +93,7 @@ static bool start_pll(uint32_t core_hz) {
     return ep_wait(&RCC_CR, EP_RCC_CR_PLLRDY, EP_RCC_CR_PLLRDY);
 }
 
-ep_stm32_clocks ep_stm32_start_clock(void) {
+bool ep_stm32_start_clock(ep_stm32_clocks *clocks) {
     const bool fast = (DBGMCU_IDC >> 16) >= REVISION_V;
     const uint32_t core_hz = fast ? EP_CLOCK_HZ : EP_CLOCK_HZ_REV_Y;
     const uint32_t flash = fast ? EP_FLASH_ACR : EP_FLASH_ACR_REV_Y;
@@ -105,11 +103,11 @@ ep_stm32_clocks ep_stm32_start_clock(void) {
         AXI_TARG7_FN_MOD = 1u;
     }
     if (!raise_voltage(fast) || !start_pll(core_hz)) {
-        return ep_stm32_reset_clocks();
+        return false;
     }
     FLASH_ACR = flash;
     if (!ep_wait(&FLASH_ACR, FLASH_LATENCY, flash & FLASH_LATENCY)) {
-        return ep_stm32_reset_clocks();
+        return false;
     }
     RCC_D1CFGR = (8u << 0) | (4u << 4); /* AXI and AHB: core / 2; APB3: half of that */
     RCC_D2CFGR = (4u << 4) | (4u << 8); /* APB1, APB2 */
@@ -119,7 +117,8 @@ ep_stm32_clocks ep_stm32_start_clock(void) {
         RCC_CFGR = 0u;
         RCC_D1CFGR = 0u;
         RCC_D2CFGR = 0u;
-        return ep_stm32_reset_clocks();
+        return false;
     }
-    return (ep_stm32_clocks){core_hz, core_hz / 4u, core_hz / 2u, true};
+    *clocks = (ep_stm32_clocks){core_hz, core_hz / 4u, core_hz / 2u};
+    return true;
 }

@@ -40,12 +40,10 @@
 #define HSI_HZ 16000000u
 #define PLL_IN_HZ 8000000u /* 2.66 to 16 MHz */
 
+const uint32_t ep_stm32_reset_hz = MSI_HZ;
+
 bool ep_stm32_is_emulated(void) {
     return (RCC_CR & RCC_CR_MSIRDY) == 0u;
-}
-
-ep_stm32_clocks ep_stm32_reset_clocks(void) {
-    return (ep_stm32_clocks){MSI_HZ, MSI_HZ, MSI_HZ, false};
 }
 
 /* At least 1 us at 120 MHz. */
@@ -56,35 +54,36 @@ static void wait_microsecond(void) {
     }
 }
 
-ep_stm32_clocks ep_stm32_start_clock(void) {
+bool ep_stm32_start_clock(ep_stm32_clocks *clocks) {
     RCC_APB1ENR1 |= RCC_APB1ENR1_PWR;
     (void)RCC_APB1ENR1;
     PWR_CR2 |= CR2_IOSV; /* port G has a supply of its own, VDDIO2, and is off without this */
     ep_stm32_set(&PWR_CR1, CR1_VOS_MASK, CR1_VOS_RANGE1);
     RCC_CR |= RCC_CR_HSION;
     if (!ep_wait(&PWR_SR2, SR2_VOSF, 0u) || !ep_wait(&RCC_CR, RCC_CR_HSIRDY, RCC_CR_HSIRDY)) {
-        return ep_stm32_reset_clocks();
+        return false;
     }
     RCC_PLLCFGR = PLLCFGR_HSI | ((HSI_HZ / PLL_IN_HZ - 1u) << PLLCFGR_M_POS) |
                   ((2u * (EP_CLOCK_HZ / PLL_IN_HZ)) << PLLCFGR_N_POS);
     RCC_CR |= EP_RCC_CR_PLLON;
     RCC_PLLCFGR |= PLLCFGR_REN;
     if (!ep_wait(&RCC_CR, EP_RCC_CR_PLLRDY, EP_RCC_CR_PLLRDY)) {
-        return ep_stm32_reset_clocks();
+        return false;
     }
     ep_stm32_set(&RCC_CFGR, CFGR_HPRE_MASK, CFGR_HPRE_DIV2);
     PWR_CR5 &= ~CR5_R1MODE; /* boost */
     FLASH_ACR = EP_FLASH_ACR;
     if (!ep_wait(&FLASH_ACR, FLASH_LATENCY, EP_FLASH_ACR & FLASH_LATENCY)) {
         RCC_CFGR = 0u;
-        return ep_stm32_reset_clocks();
+        return false;
     }
     RCC_CFGR |= CFGR_SW_PLL;
     if (!ep_wait(&RCC_CFGR, CFGR_SWS_MASK, CFGR_SWS_PLL)) {
         RCC_CFGR = 0u;
-        return ep_stm32_reset_clocks();
+        return false;
     }
     wait_microsecond();
     RCC_CFGR &= ~CFGR_HPRE_MASK;
-    return (ep_stm32_clocks){EP_CLOCK_HZ, EP_UART_CLOCK_HZ, EP_CLOCK_HZ, true};
+    *clocks = (ep_stm32_clocks){EP_CLOCK_HZ, EP_UART_CLOCK_HZ, EP_CLOCK_HZ};
+    return true;
 }

@@ -22,21 +22,22 @@
 #define EP_HW_UART_IRQ EP_UART_IRQ
 #endif
 
-/* In Hz. `full` says whether the core runs as fast as the record says. */
+/* In Hz; `timer_hz` of TIM2 and TIM5. */
 typedef struct {
     uint32_t core_hz;
     uint32_t uart_hz;
-    uint32_t timer_hz; /* of TIM2 and TIM5 */
-    bool full;
+    uint32_t timer_hz;
 } ep_stm32_clocks;
+
+/* Of all three out of reset. */
+extern const uint32_t ep_stm32_reset_hz;
 
 /* Whether the oscillator that every real chip starts from is missing. */
 bool ep_stm32_is_emulated(void);
-/* Voltage, flash and caches, PLL; what it reached. Bounded: with a dead crystal it takes the
- * internal oscillator, without a PLL lock it stays at the reset clock. */
-ep_stm32_clocks ep_stm32_start_clock(void);
-/* The clocks out of reset. */
-ep_stm32_clocks ep_stm32_reset_clocks(void);
+/* Voltage, flash and caches, PLL; then says what it reached. Bounded: with a dead crystal it takes
+ * the internal oscillator. False, and nothing said, where the PLL does not lock and the reset clock
+ * stays. */
+bool ep_stm32_start_clock(ep_stm32_clocks *clocks);
 /* Connects the UART's two pins to it. */
 void ep_stm32_connect_pins(void);
 

@@ -29,11 +29,11 @@ static void start_uart(void) {
 }
 
 void ep_port_init(void) {
-    ep_stm32_clocks clocks = ep_stm32_reset_clocks();
+    ep_stm32_clocks clocks = {ep_stm32_reset_hz, ep_stm32_reset_hz, ep_stm32_reset_hz};
 
     emulated = ep_stm32_is_emulated();
     if (!emulated) {
-        clocks = ep_stm32_start_clock();
+        (void)ep_stm32_start_clock(&clocks);
     }
     uart_hz = clocks.uart_hz;
     start_uart();
