@@ -29,6 +29,15 @@ class Protocol(StrEnum):
     FRAMED = "framed"
 
 
+class ToolchainName(StrEnum):
+    """What compiles."""
+
+    AUTO = "auto"
+    GCC = "gcc"
+    CLANG = "clang"
+    ZIG = "zig"
+
+
 class Optimize(StrEnum):
     """What to prefer where kernels differ."""
 
@@ -59,6 +68,13 @@ def build(
             "alone (3 KB less flash)."
         ),
     ] = Protocol.FULL,
+    toolchain: Annotated[
+        ToolchainName,
+        typer.Option(
+            help="What compiles for a board; auto takes GCC where it is installed, then clang, "
+            "then zig, which pip installs without root rights (docs/toolchains.md)."
+        ),
+    ] = ToolchainName.AUTO,
     tflm: Annotated[
         Path | None,
         typer.Option(
@@ -101,6 +117,7 @@ def build(
     Examples:
         edgepack build model.tflite --target netduinoplus2 --out build/model
         edgepack build model.tflite --target host --out build/host
+        edgepack build model.tflite -t mps2-an386 -o build/zig --toolchain zig
         edgepack build model.tflite -t host -o build/tflm --runtime tflm --tflm tflite-micro
     """
     from edgepack.errors import UsageError

@@ -41,6 +41,7 @@ class BuildRequest:
     tflm: for runtime tflm, the user's TensorFlow Lite Micro; None: where EDGEPACK_TFLM says.
     tflm_arena: bytes of TFLM's arena; None: an estimate.
     task: MLPerf Tiny's id of the model, or `none`; None: recognised by its shapes.
+    toolchain: a name of edgepack/toolchain/table.py, or `auto` for the first installed one.
     """
 
     model: Path
@@ -52,6 +53,7 @@ class BuildRequest:
     tflm: Path | None = None
     tflm_arena: int | None = None
     task: str | None = None
+    toolchain: str = "auto"
 
     @property
     def model_name(self) -> str:
@@ -151,6 +153,8 @@ def _fill(
 ) -> Manifest:
     stage = f"build {target.id}"
     progress(stage, 0.0, "generating C")
+    if uses_esp_idf(target):
+        compile_it = compile_it and EspIdf().installed(target)
     spec = ProjectSpec(
         target.id,
         Isa(frozenset(target.isa), request.optimize),
@@ -161,16 +165,16 @@ def _fill(
         tflm=request.find_tflm(target),
         tflm_arena=request.tflm_arena,
         task=request.task,
+        toolchain=find_compiler(target, request.toolchain).name if compile_it else None,
     )
     manifest = emit_project(request.model, directory, spec, request.model_name)
     if uses_esp_idf(target):
         emit_esp_idf(directory, manifest, target)
-        compile_it = compile_it and EspIdf().installed(target)
     if not compile_it or (spec.runtime == "tflm" and spec.tflm is None):
         return manifest
     progress(stage, 0.3, "compiling")
     try:
-        done = compile_project(directory, manifest, target)
+        done = compile_project(directory, manifest, target, toolchain=request.toolchain)
     except BuildError as error:
         # the directory is gone by the time the user reads this, so say how to get it back
         again = f"edgepack build {request.model} --target {target.id} --out {out} --no-compile"
@@ -194,7 +198,7 @@ def _inputs(request: BuildRequest, target: Target) -> dict[str, Any]:
         "task": request.task,
         "board": target.board.model_dump(mode="json"),
         "soc": target.soc.model_dump(mode="json"),
-        "compiler": find_compiler(target).version,
+        "compiler": find_compiler(target, request.toolchain).version,
         "code": code_digest("."),
         "resources": tree_digest([firmware_dir(), templates_dir()]),
     }
