@@ -25,17 +25,14 @@ typedef enum {
 /* Called after each layer, once per output tensor, while the data is still live. */
 typedef void (*ep_layer_hook)(void *user, int layer, int output, const void *data, size_t bytes);
 
-/* EP_IS_CONSTANT: whether the compiler knows a value, as in specialised copies of a kernel. */
 #if defined(__GNUC__) || defined(__clang__)
 #define EP_ALIGNED(n) __attribute__((aligned(n)))
 #define EP_INLINE static inline __attribute__((always_inline, unused))
 #define EP_NOINLINE static __attribute__((noinline, unused))
-#define EP_IS_CONSTANT(x) __builtin_constant_p(x)
 #else
 #define EP_ALIGNED(n)
 #define EP_INLINE static inline
 #define EP_NOINLINE static
-#define EP_IS_CONSTANT(x) false
 #endif
 
 /* Unrolls the loop that follows; only a hint. */
