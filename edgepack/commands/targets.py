@@ -188,4 +188,6 @@ def _value(key: str, value: Any) -> str:
         return " ".join(map(str, value))
     if key in ("origin", "base") and isinstance(value, int):
         return f"0x{value:08x}"
+    if key in ("vid", "pid") and isinstance(value, int):
+        return f"{value:04x}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

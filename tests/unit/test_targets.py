@@ -11,6 +11,7 @@ import pytest
 
 from edgepack.errors import ConfigError
 from edgepack.flash import FLASH_TOOLS
+from edgepack.pipeline.devices import attached_devices
 from edgepack.resources import firmware_dir, targets_dir
 from edgepack.targets import Kind, Verified, load_target, load_targets, soc_names, target_names
 from edgepack.targets.loader import read_record
@@ -54,6 +55,27 @@ def test_known_facts_of_the_stm32f405() -> None:
     assert target.counter.unit == "instructions" and target.counter.resolution == 1
     assert "EP_UART_BASE=0x40011000u" in target.defines
     assert "EP_HSE_HZ=25000000u" in target.defines
+
+
+class _StLink:
+    device = "/dev/ttyACM0"
+    description = "STM32 STLink"
+    vid = 0x0483
+    pid = 0x374B
+    serial_number = "066AFF"
+
+
+def test_an_st_link_is_probably_a_nucleo() -> None:
+    (found,) = attached_devices([_StLink()])
+    assert {"nucleo-f446re", "nucleo-f746zg", "nucleo-h743zi", "nucleo-l4r5zi"} <= set(found.boards)
+    _StLink.pid = 0x374E  # an STLINK-V3, which only the H743ZI2 of these carries
+    (found,) = attached_devices([_StLink()])
+    assert found.boards == ("nucleo-h743zi",)
+
+
+def test_the_nucleos_take_a_clock_and_no_crystal() -> None:
+    assert "EP_HSE_BYPASS=1" in load_target("nucleo-f446re").defines
+    assert not any("BYPASS" in define for define in load_target("netduinoplus2").defines)
 
 
 def test_the_host_has_no_limits() -> None:
