@@ -7,7 +7,8 @@ A file (or what a `load_data` function returns) holds arrays by name:
 * `train_input_0`, `train_input_1`, ..., `train_labels`, `test_input_0`, ...: several inputs;
 * `input_0`, ..., `y`: several inputs, not split.
 
-Axis 0 of every array counts samples. Labels are optional.
+Axis 0 of every array counts samples. Labels are optional. A CSV file or a folder of pictures holds
+samples that are not split (docs/bench.md).
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from typing import Any
 import numpy as np
 
 from edgepack.errors import DataError
+from edgepack.models.csv_data import read_rows
+from edgepack.models.image_data import read_pictures
 from edgepack.types import Array
 
 MAX_UNPACKED_BYTES = 16 * 2**30  # an array is held in memory: refuse before it is taken
@@ -58,11 +61,18 @@ class Dataset:
 
 
 def read_dataset(path: Path) -> Dataset:
-    """Read an `.npz` file; pickled objects in it are never loaded.
+    """Read an `.npz` file, of which pickled objects are never loaded, a CSV file, or a folder.
 
     Raises:
+        MissingToolError: a folder of pictures, and Pillow is not installed.
         DataError: it is missing, damaged, too large, or lacks the arrays that are needed.
     """
+    if path.is_dir():
+        pictures = read_pictures(path)
+        return dataset_from(_pair(pictures.values, pictures.labels), str(path))
+    if path.suffix.lower() == ".csv":
+        rows = read_rows(path)
+        return dataset_from(_pair(rows.values.astype(np.float32), rows.labels), str(path))
     if not path.is_file():
         raise DataError(f"data file {path} does not exist", allowed=f"an .npz file with {_ALLOWED}")
     try:
@@ -75,6 +85,10 @@ def read_dataset(path: Path) -> Dataset:
     except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
         raise DataError(f"{path} is not a readable .npz file: {error}") from error
     return dataset_from(arrays, str(path))
+
+
+def _pair(values: Array, labels: Array | None) -> dict[str, Array]:
+    return {"x": values} if labels is None else {"x": values, "y": labels}
 
 
 def write_dataset(path: Path, dataset: Dataset) -> None:

@@ -14,7 +14,7 @@ from edgepack.compress.apply import MODEL_NAME as KERAS_NAME
 from edgepack.compress.apply import STEPS, apply
 from edgepack.config import CONFIG_NAME, Config
 from edgepack.errors import ConfigError, MissingToolError
-from edgepack.models.dataset import read_dataset
+from edgepack.models.dataset import read_dataset, write_dataset
 from edgepack.models.entry import (
     DATA_NAME,
     is_entry,
@@ -141,10 +141,10 @@ def _bench_data(config: Config) -> Path | None:
 
 
 def _data_file(config: Config, cache: Cache, progress: Progress) -> Path:
-    """The .npz that `[data]` names, or that its function makes."""
+    """The .npz that `[data]` names, or that its function, its CSV file or its folder becomes."""
     assert config.data is not None
     if not is_entry(config.data.source):
-        return existing(config, "data.source", config.data.source)
+        return _as_npz(existing(config, "data.source", config.data.source), cache)
     stage = _data_stage(config, progress)
     try:
         return cache.get(stage.name, stage.inputs, stage.produce) / DATA_NAME
@@ -152,6 +152,20 @@ def _data_file(config: Config, cache: Cache, progress: Progress) -> Path:
         if config.data.fallback is None:
             raise
         return existing(config, "data.fallback", config.data.fallback)
+
+
+def _as_npz(path: Path, cache: Cache) -> Path:
+    """A data file; of a folder of pictures or a CSV file the .npz that holds the same."""
+    if not path.is_dir() and path.suffix.lower() != ".csv":
+        return path
+    described = path.with_suffix(".toml")
+    files = [path, *([described] if described.is_file() else [])]
+    inputs = {"data": tree_digest(files), "code": code_digest("models")}
+
+    def read(folder: Path) -> None:
+        write_dataset(folder / DATA_NAME, read_dataset(path))
+
+    return cache.get("read-data", inputs, read) / DATA_NAME
 
 
 def _trained(config: Config, cache: Cache, progress: Progress) -> Prepared:
@@ -195,8 +209,7 @@ class _Chain:
             found.append(_data_stage(self.config, self.progress))
             data_key = stage_key(found[-1].name, found[-1].inputs)
         else:
-            path = existing(self.config, "data.source", self.config.data.source)
-            data_key = file_digest(path)
+            data_key = file_digest(self._data())
         model_key = self._source_key()
         if is_entry(self.config.model.source):
             inputs = {**_entry_key(self.config, self.config.model.source), "data": data_key}
@@ -221,7 +234,8 @@ class _Chain:
         assert self.config.data is not None
         if "data" in self.folders:
             return self.folders["data"] / DATA_NAME
-        return self.config.folder / self.config.data.source
+        path = existing(self.config, "data.source", self.config.data.source)
+        return _as_npz(path, self.cache)
 
     def _handle(self) -> ModelHandle:
         """The model as the stages so far have left it; opened only if none of them ran now."""

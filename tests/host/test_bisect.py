@@ -37,6 +37,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "project"
 
 
+@pytest.fixture(scope="module")
+def broken(built: Path) -> dict[str, Path]:
+    """By header, copies whose kernels add one to each output."""
+    headers = ("ep_conv2d.h", "ep_fully_connected.h")
+    return {h: break_kernel(built, built.with_name(h.removesuffix(".h")), h) for h in headers}
+
+
 def test_a_right_project_has_no_difference(built: Path) -> None:
     findings = bisect_project(BenchRequest(built, samples=3)).findings
     assert findings.first is None and findings.uncompared == ()
@@ -53,9 +60,9 @@ def test_a_right_project_has_no_difference(built: Path) -> None:
     ],
 )
 def test_a_broken_kernel_is_named(
-    built: Path, tmp_path: Path, header: str, layer: int, op: str, kernel: str
+    broken: dict[str, Path], header: str, layer: int, op: str, kernel: str
 ) -> None:
-    project = break_kernel(built, tmp_path / "broken", header)
+    project = broken[header]
     result = bisect_project(BenchRequest(project, samples=5))
     first = result.findings.first
     assert first is not None
@@ -73,9 +80,9 @@ def test_a_broken_kernel_is_named(
 
 
 def test_the_command_says_it_and_exits_with_16(
-    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    built: Path, broken: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    project = break_kernel(built, tmp_path / "broken", "ep_fully_connected.h")
+    project = broken["ep_fully_connected.h"]
     assert cli.run(["bench", str(built), "--bisect", "--samples", "2"]) == 0
     assert "every tensor is right" in capsys.readouterr().out
     assert cli.run(["bench", str(project), "--bisect"]) == ParityError.exit_code
@@ -87,11 +94,11 @@ def test_the_command_says_it_and_exits_with_16(
 
 
 def test_tensors_that_the_oracle_has_not_come_from_a_build_for_this_computer(
-    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    built: Path, broken: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where TFLM is not installed, or a rewrite gave a tensor another shape."""
     monkeypatch.setattr("edgepack.bench.bisect.tflm_installed", lambda: False)
-    project = break_kernel(built, tmp_path / "broken", "ep_fully_connected.h")
+    project = broken["ep_fully_connected.h"]
     first = bisect_project(BenchRequest(project, samples=2)).findings.first
     assert first is not None and (first.layer, first.against) == (2, HOST_BUILD)
     findings = bisect_project(BenchRequest(built, samples=2)).findings

@@ -97,3 +97,42 @@ def test_metrics() -> None:
     assert (mse.name, mse.value) == ("mse", 2.0)
     assert evaluate(scores, None) is None
     assert evaluate(scores, np.zeros((4, 3))) is None
+
+
+def test_a_table_and_a_folder_of_pictures_are_data_sets(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image", reason="pip install edgepack[images]")
+    rows = "\n".join(f"{i},{i * 2},{i % 3}" for i in range(10))
+    (tmp_path / "t.csv").write_text(f"a,b,label\n{rows}\n")
+    dataset = read_dataset(tmp_path / "t.csv")
+    assert (len(dataset.train), len(dataset.test)) == (8, 2)
+    assert dataset.test.inputs[0].shape == (2, 2) and dataset.test.labels is not None
+    folder = tmp_path / "pictures"
+    for name in ("cat", "dog"):
+        (folder / name).mkdir(parents=True)
+        for i in range(5):
+            image.fromarray(np.full((4, 6), i, np.uint8)).save(folder / name / f"{i}.png")
+    with pytest.raises(DataError, match="does not say which numbers"):
+        read_dataset(folder)
+    text = '[image]\nvalues = [0, 1]\nsize = [4, 6]\nmode = "gray"\n'
+    (folder / "data.toml").write_text(text)
+    dataset = read_dataset(folder)
+    assert dataset.train.inputs[0].shape == (8, 4, 6, 1)
+    assert dataset.train.labels is not None and set(dataset.train.labels) == {0, 1}
+
+
+def test_a_configuration_may_name_a_table(tmp_path: Path) -> None:
+    from edgepack.cache import Cache
+    from edgepack.config import load_config
+    from edgepack.models.progress import silent
+    from edgepack.pipeline.model import _data_file
+
+    (tmp_path / "t.csv").write_text("1,2\n3,4\n5,6\n")
+    config = '[model]\nsource = "m.tflite"\n[data]\nsource = "t.csv"\n[build]\ntarget = "host"\n'
+    (tmp_path / "edgepack.toml").write_text(config)
+    cache = Cache(tmp_path / "cache")
+    path = _data_file(load_config(tmp_path), cache, silent)
+    assert read_dataset(path).train.inputs[0].shape == (2, 2)
+    assert _data_file(load_config(tmp_path), cache, silent) == path
+    (tmp_path / "t.toml").write_text("[csv]\nshape = [2, 1]\n")
+    other = _data_file(load_config(tmp_path), cache, silent)
+    assert other != path and read_dataset(other).train.inputs[0].shape == (2, 2, 1)

@@ -103,7 +103,7 @@ def test_boards_run_at_the_same_time_and_one_that_fails_stops_no_other(project: 
         board(wrong=True) as wrong,
         board(mishap=Mishap(vanish_before=2)) as lost,
     ):
-        urls = [good.url, also_good.url, wrong.url, lost.url, "socket://127.0.0.1:1"]
+        urls = [good.url, also_good.url, wrong.url, lost.url, "/dev/ttyNoSuchPort"]
         requests = [_request(project, url, f"run-{i}.json") for i, url in enumerate(urls)]
         started = time.monotonic()
         runs = bench_several(requests)
@@ -114,9 +114,7 @@ def test_boards_run_at_the_same_time_and_one_that_fails_stops_no_other(project: 
     assert exit_code(runs) == ParityError.exit_code
     assert exit_code(runs[:2]) == 0 and exit_code(runs[3:]) == DeviceLostError.exit_code
     assert runs[3].report is not None and runs[3].report.samples.missing == ((2, 6),)
-    # two boards need 7 inferences of 0.15 s each: one after the other they would take 2.1 s alone,
-    # and the refused port is tried for 5 s
-    assert seconds < 5.0 + 2.1 + 8.0
+    assert seconds < 15.0  # every wait is bounded
     document = runs_document(runs)
     assert [item["port"] for item in document["runs"]] == urls
     assert document["runs"][4]["run"] is None
