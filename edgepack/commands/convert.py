@@ -30,7 +30,7 @@ def convert(
     model: Annotated[
         Path,
         typer.Argument(
-            help="A .keras, .h5 or .tflite file, or a SavedModel's folder.", show_default=False
+            help="A .keras, .h5, .onnx, .pt2 or .tflite file, or a SavedModel's folder.", show_default=False
         ),
     ],
     destination: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
@@ -48,6 +48,14 @@ def convert(
             help="Fix the shape of an input; repeatable. The batch is 1 unless it stands here.",
         ),
     ] = None,
+    keep_nchw: Annotated[
+        bool,
+        typer.Option(
+            "--keep-nchw",
+            help="Leave the inputs of an ONNX or PyTorch model channels first; a TRANSPOSE then "
+            "runs before the first convolution.",
+        ),
+    ] = False,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -94,6 +102,7 @@ def convert(
         to=to.value,
         input_shapes=dict(parse_input_shape(text) for text in input_shape or ()),
         trust_model_code=trust_model_code,
+        keep_nchw=keep_nchw,
         data=data,
         time_limit=time_limit,
         memory_limit=memory_limit,

@@ -39,4 +39,8 @@ CONVERTERS: dict[ModelFormat, Converter] = {
     ModelFormat.SAVED_MODEL: Converter(
         "edgepack.convert.saved_model:open_source", ("tensorflow",), "tf", tensorflow=True
     ),
+    # not the Keras that TensorFlow children import ahead: onnx2tf brings Keras 2
+    ModelFormat.ONNX: Converter(
+        "edgepack.convert.onnx:open_source", ("onnx", "onnxruntime", "onnx2tf"), "onnx"
+    ),
 }

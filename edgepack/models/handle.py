@@ -20,6 +20,7 @@ class ModelFormat(Enum):
     KERAS = "keras"
     KERAS_H5 = "h5"
     SAVED_MODEL = "saved_model"
+    ONNX = "onnx"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from edgepack.models.h5_file import SIGNATURE as H5_SIGNATURE
 from edgepack.models.h5_file import check_h5, load_h5
 from edgepack.models.handle import ModelFormat, ModelHandle
 from edgepack.models.keras_file import check_keras, load_keras_file
+from edgepack.models.onnx_file import check_onnx, load_onnx
 from edgepack.models.saved_model_file import (
     check_saved_model,
     is_saved_model,
@@ -57,6 +58,7 @@ FORMATS: dict[ModelFormat, FormatRow] = {
             check_saved_model,
             load_saved_model,
         ),
+        FormatRow(ModelFormat.ONNX, "ONNX (.onnx)", (".onnx",), check_onnx, load_onnx),
     )
 }
 SUFFIXES = {suffix: row.format for row in FORMATS.values() for suffix in row.suffixes}

@@ -18,6 +18,7 @@ from edgepack.convert.uint8 import is_uint8
 from edgepack.errors import ModelError
 from edgepack.models.handle import ModelFormat, digest_of
 from edgepack.models.load import format_of
+from edgepack.models.onnx_file import external_files
 from edgepack.models.progress import Progress, silent
 from edgepack.models.tflite_file import read_tflite
 
@@ -120,6 +121,7 @@ def _inputs(path: Path, options: ConvertOptions, converter: Converter) -> dict[s
     """Everything that determines the result, and nothing else (limits, the file's name)."""
     return {
         "model": digest_of(path),
+        "external": _external(path),
         "format": format_of(path).value,
         "to": options.to,
         "input_shapes": {name: list(shape) for name, shape in options.input_shapes.items()},
@@ -129,6 +131,15 @@ def _inputs(path: Path, options: ConvertOptions, converter: Converter) -> dict[s
         "code": code_digest("convert", "models"),
         "versions": _versions(),
         "opener": converter.opener,
+    }
+
+
+def _external(path: Path) -> dict[str, str]:
+    """The digests of an ONNX model's weights in other files."""
+    if format_of(path) is not ModelFormat.ONNX:
+        return {}
+    return {
+        file.relative_to(path.parent).as_posix(): file_digest(file) for file in external_files(path)
     }
 
 

@@ -1,0 +1,146 @@
+"""An ONNX graph made ready for a converter: fixed shapes, folded constants, named nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edgepack.convert.shapes import check_size
+from edgepack.errors import ConversionError, UnsupportedError
+from edgepack.models.handle import TensorSpec
+
+# operators that look at every element by itself, so that the layout passes through them
+_ELEMENTWISE = frozenset(
+    "Abs Add BatchNormalization Cast Ceil Clip DequantizeLinear Div Dropout Elu Erf Exp Floor "
+    "HardSigmoid HardSwish Identity LeakyRelu Log Mul Neg Pow QuantizeLinear Relu Selu Sigmoid "
+    "Softplus Sqrt Sub Tanh ThresholdedRelu Pad".split()
+)
+# operators whose input has its channels in axis 1 (onnx Operators.md)
+CHANNELS_FIRST = frozenset(
+    "AveragePool Conv ConvInteger ConvTranspose DepthToSpace GlobalAveragePool GlobalLpPool "
+    "GlobalMaxPool InstanceNormalization LRN LpPool MaxPool QLinearConv Resize SpaceToDepth "
+    "Upsample QLinearAveragePool QLinearGlobalAveragePool".split()
+)
+QUANTIZED = frozenset(
+    "QuantizeLinear DequantizeLinear QLinearConv QLinearMatMul QLinearAdd QLinearMul QLinearConcat "
+    "QLinearAveragePool QLinearGlobalAveragePool QLinearSigmoid QLinearLeakyRelu QLinearSoftmax "
+    "QGemm ConvInteger MatMulInteger DynamicQuantizeLinear".split()
+)
+
+
+def is_quantized(proto: Any) -> bool:
+    """Whether a graph holds quantized operators or QuantizeLinear and DequantizeLinear pairs."""
+    return any(node.op_type in QUANTIZED for node in proto.graph.node)
+
+
+def fix_shapes(proto: Any, inputs: Sequence[TensorSpec]) -> None:
+    """Give the inputs their shapes, and everything else what follows from them.
+
+    Raises:
+        ConversionError: the shapes contradict each other.
+        UnsupportedError: a tensor between is larger than any device's memory.
+    """
+    import onnx
+
+    constants = {tensor.name for tensor in proto.graph.initializer}
+    values = [value for value in proto.graph.input if value.name not in constants]
+    # later ones of the file may hold names of dimensions that are known now
+    del proto.graph.value_info[:]
+    for value, spec in zip(values, inputs, strict=True):
+        shape = value.type.tensor_type.shape
+        del shape.dim[:]
+        for size in spec.shape:
+            shape.dim.add().dim_value = size
+    for value in proto.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    # initializers that are inputs too could be overridden; here they are constants
+    kept = [value for value in proto.graph.input if value.name not in constants]
+    del proto.graph.input[:]
+    proto.graph.input.extend(kept)
+    try:
+        inferred = onnx.shape_inference.infer_shapes(proto, strict_mode=True, data_prop=True)
+    # the C++ code's exceptions have several classes
+    except Exception as error:
+        lines = " ".join(str(error).split())[:300]
+        raise ConversionError(f"the shapes of the ONNX graph do not fit: {lines}") from error
+    proto.CopyFrom(inferred)
+    for value in [*proto.graph.value_info, *proto.graph.output]:
+        dims = value.type.tensor_type.shape.dim
+        sizes = tuple(d.dim_value for d in dims)
+        if all(sizes):
+            check_size(f"the tensor {value.name}", sizes)
+
+
+def name_nodes(proto: Any) -> None:
+    """Give every node a name of its own, so that a message can say which one failed."""
+    seen: set[str] = set()
+    for index, node in enumerate(proto.graph.node):
+        # one slash at the beginning is PyTorch's habit and no TensorFlow name
+        name = node.name.lstrip("/") or f"{node.op_type}_{index}"
+        while name in seen:
+            name += f"_{index}"
+        node.name = name
+        seen.add(name)
+
+
+def fold(proto: Any, folder: Path) -> Any:
+    """The graph after ONNX Runtime's basic optimizations: constants, identities, dead ends.
+
+    Raises:
+        ConversionError: ONNX Runtime refuses it; its own words tell of the node.
+    """
+    import onnx
+    import onnxruntime as ort
+
+    target = folder / "folded.onnx"
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(target)
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    try:
+        ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        folded = onnx.load(str(target))
+    except Exception as error:
+        raise refused(error) from error
+    finally:
+        target.unlink(missing_ok=True)
+    foreign = sorted({n.op_type for n in folded.graph.node if n.domain not in ("", "ai.onnx")})
+    if foreign:
+        raise UnsupportedError(
+            f"the model has operators outside the ONNX standard: {', '.join(foreign)}",
+            allowed="operators of the domain ai.onnx",
+        )
+    return folded
+
+
+def refused(error: Exception) -> ConversionError:
+    """What ONNX Runtime says of a model that it does not load or run."""
+    text = " ".join(str(error).split())
+    return ConversionError(
+        f"ONNX Runtime refuses the model: {text[:400]}",
+        next_step="check it with onnx.checker.check_model(path, full_check=True)",
+    )
+
+
+def channels_first_inputs(proto: Any) -> set[str]:
+    """The inputs that reach a convolution or the like with only elementwise operators between."""
+    users: dict[str, list[Any]] = {}
+    for node in proto.graph.node:
+        for name in node.input[:1] if node.op_type in CHANNELS_FIRST else node.input:
+            users.setdefault(name, []).append(node)
+    found = set()
+    for value in proto.graph.input:
+        if len(value.type.tensor_type.shape.dim) not in (3, 4):
+            continue
+        waiting, seen = [value.name], set()
+        while waiting:
+            name = waiting.pop()
+            for node in users.get(name, []):
+                if node.op_type in CHANNELS_FIRST:
+                    found.add(value.name)
+                elif node.op_type in _ELEMENTWISE and node.output[0] not in seen:
+                    seen.add(node.output[0])
+                    waiting.append(node.output[0])
+    return found
