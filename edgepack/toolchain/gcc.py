@@ -23,9 +23,9 @@ _INSTALL_CXX = {
 # GCC 12.2 -O2 may store to a volatile once more when it moves the store out of a loop (a
 # doubled UART character). Nothing here gains from that pass.
 _OWN_FLAGS = ("-fno-move-loop-stores",)
-# The SMLAD kernels need every register: without these GCC fills them with what is rarely read, and
-# spills. MLPerf Tiny on M4 at -O2: ic 0.4 % and vww 0.9 % fewer instructions, 0.2 to 0.4 % less flash,
-# kws 0.4 % more instructions. Helium and scalar kernels lose (kws on M55: 1.4 %).
+# The SMLAD kernels need every register: without these GCC fills them with what is rarely read,
+# and spills. MLPerf Tiny on M4 at -O2: ic 0.4 % and vww 0.9 % fewer instructions, 0.2 to 0.4 % less
+# flash, kws 0.4 % more instructions. Helium and scalar kernels lose (kws on M55: 1.4 %).
 _DSP_FLAGS = ("-fira-loop-pressure", "-fno-tree-pre")
 
 
