@@ -33,7 +33,9 @@ class Built:
                 for s in elf.iter_segments()
                 if s["p_type"] == "PT_LOAD" and s["p_filesz"]
             ]
-            self.vectors: bytes = elf.get_section_by_name(".ep_vectors").data()
+            vectors = elf.get_section_by_name(".ep_vectors")
+            assert vectors is not None
+            self.vectors: bytes = vectors.data()
             self.sections = {
                 s.name: (s["sh_addr"], s["sh_size"])
                 for s in elf.iter_sections()

@@ -59,17 +59,18 @@ def test_known_facts_of_the_stm32f405() -> None:
 
 class _StLink:
     device = "/dev/ttyACM0"
-    description = "STM32 STLink"
-    vid = 0x0483
-    pid = 0x374B
-    serial_number = "066AFF"
+    description: str | None = "STM32 STLink"
+    vid: int | None = 0x0483
+    pid: int | None = 0x374B
+    serial_number: str | None = "066AFF"
 
 
 def test_an_st_link_is_probably_a_nucleo() -> None:
-    (found,) = attached_devices([_StLink()])
+    probe = _StLink()
+    (found,) = attached_devices([probe])
     assert {"nucleo-f446re", "nucleo-f746zg", "nucleo-h743zi", "nucleo-l4r5zi"} <= set(found.boards)
-    _StLink.pid = 0x374E  # an STLINK-V3, which only the H743ZI2 of these carries
-    (found,) = attached_devices([_StLink()])
+    probe.pid = 0x374E  # an STLINK-V3, which only the H743ZI2 of these carries
+    (found,) = attached_devices([probe])
     assert found.boards == ("nucleo-h743zi",)
 
 
