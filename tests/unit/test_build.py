@@ -126,9 +126,10 @@ def test_a_missing_compiler_is_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    monkeypatch.setattr("edgepack.toolchain.zig.find_zig", lambda: None)
     assert _build(model, tmp_path / "project", target="netduinoplus2") == MissingToolError.exit_code
     printed = capsys.readouterr().err
-    assert "arm-none-eabi-gcc" in printed
+    assert "gcc-arm-none-eabi" in printed and "edgepack[zig]" in printed
     assert "next: " in printed
     assert _names(tmp_path) == {"small.tflite"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -66,6 +67,27 @@ def test_packages_are_installed_into_this_python() -> None:
     )
 
 
+def _hide(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name in modules else real(name)
+    )
+
+
+def test_zig_and_unicorn_stand_in_for_gcc_and_qemu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ziglang", reason="pip install edgepack[zig]")
+    pytest.importorskip("unicorn", reason="pip install edgepack[sim]")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not [check.name for check in doctor.examine() if check.required and not check.found]
+    _hide(monkeypatch, "unicorn")
+    missing = [check for check in doctor.examine() if check.required and not check.found]
+    assert [check.name for check in missing] == ["qemu-system-arm"]
+    spare = next(check for check in doctor.examine() if check.name == "unicorn")
+    assert spare.install == f"{sys.executable} -m pip install 'edgepack[sim]'"
+
+
 @pytest.mark.parametrize("arguments", [[], ["--json"]])
 def test_the_command_fails_when_something_required_is_missing(
     arguments: list[str],
@@ -74,6 +96,7 @@ def test_the_command_fails_when_something_required_is_missing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    _hide(monkeypatch, "ziglang")
     assert cli.run(["doctor", *arguments]) == MissingToolError.exit_code
     printed = capsys.readouterr()
     if arguments:

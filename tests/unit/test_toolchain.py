@@ -189,9 +189,13 @@ def test_an_image_for_another_board_is_refused(tmp_path: Path) -> None:
 def test_a_missing_compiler_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
+    for module in ("zig", "hostcc"):
+        monkeypatch.setattr(f"edgepack.toolchain.{module}.find_zig", lambda: None)
     with pytest.raises(MissingToolError) as caught:
         find_compiler(load_target("netduinoplus2"))
-    assert "arm-none-eabi-gcc" in caught.value.message
+    assert "looked for gcc, clang, zig" in caught.value.message
+    for command in ("apt-get install gcc-arm-none-eabi", "apt-get install clang", "edgepack[zig]"):
+        assert command in (caught.value.allowed or "")
     assert (caught.value.next_step or "").startswith("sudo apt-get install gcc-arm-none-eabi")
     with pytest.raises(MissingToolError, match="no C compiler"):
         find_compiler(load_target("host"))
@@ -200,7 +204,7 @@ def test_a_missing_compiler_says_how_to_install_it(monkeypatch: pytest.MonkeyPat
 def test_a_toolchain_that_the_target_does_not_know_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         find_compiler(load_target("netduinoplus2"), "host")
-    assert caught.value.allowed == "gcc"
+    assert caught.value.allowed == "gcc, clang, zig"
 
 
 def test_a_project_for_another_target_is_refused(tmp_path: Path) -> None:
