@@ -102,8 +102,8 @@ def size_rows(report: RunReport) -> list[tuple[str, str]]:
     if report.sizes is None:
         return []
     flash, ram = report.sizes.flash_bytes, report.sizes.ram_bytes
-    # TFLM divides its arena itself: how much of the reserve it took is for the user to know
-    used = report.device.arena_peak_bytes if report.runtime == "tflm" else None
+    # how much of the arena the device really wrote, or, with TFLM, took of the reserve
+    used = report.device.arena_peak_bytes
     return [
         ("flash, total", size(flash.total)),
         ("  code", size(flash.code)),
