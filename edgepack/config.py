@@ -28,7 +28,7 @@ class ModelSection(_Section):
     """`[model]`: where the network comes from.
 
     Attributes:
-        source: a model file (.tflite, .keras), or a function of the user's own that builds and
+        source: a model file (docs/convert.md), or a function of the user's own that builds and
             trains one, such as `train:build_and_train` (edgepack/models/entry.py).
         name: what the firmware and the reports call it; by default the name of the folder for a
             function, and the file's stem for a file.
