@@ -24,13 +24,15 @@ class To(StrEnum):
     TFLITE = "tflite"
     FLOAT16 = "tflite-float16"
     DYNAMIC = "tflite-dynamic"
+    ONNX_QDQ = "onnx-qdq"
 
 
 def convert(
     model: Annotated[
         Path,
         typer.Argument(
-            help="A .keras, .h5, .onnx, .pt2 or .tflite file, or a SavedModel's folder.", show_default=False
+            help="A .keras, .h5, .onnx, .pt2 or .tflite file, or a SavedModel's folder.",
+            show_default=False,
         ),
     ],
     destination: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
@@ -38,7 +40,8 @@ def convert(
         To,
         typer.Option(
             help="What to write: the model's own precision, or for phones float16 weights or "
-            "int8 weights with float activations."
+            "int8 weights with float activations; onnx-qdq: an int8 model for ONNX Runtime, "
+            "OpenVINO and TensorRT."
         ),
     ] = To.TFLITE,
     input_shape: Annotated[

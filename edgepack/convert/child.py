@@ -33,6 +33,7 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     with stages("rewrite", "looking for what can be rewritten"):
         data, applied = rewrite(converted)
         warnings = [*source.warnings, *check_result(data)]
+    parity: list[Parity] = []
     with stages("write", f"writing {request.to}"):
         if output.write is None:
             written = data
@@ -40,9 +41,9 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
             made = output.write(data)
             written = made.data
             warnings += made.warnings
+            parity += made.parity
         path = Path(request.folder) / f"{RESULT_NAME}{output.suffix}"
         path.write_bytes(written)
-    parity: list[Parity] = []
     if output.is_tflite:
         with stages("compare", "running source and result"):
             parity = _compare(request, source, written)

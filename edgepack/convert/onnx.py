@@ -1,4 +1,4 @@
-"""ONNX models, in the child process: float ones through onnx2tf, quantized ones by our own writer."""
+"""ONNX models, in the child process: float ones through onnx2tf, quantized by our writer."""
 
 from __future__ import annotations
 

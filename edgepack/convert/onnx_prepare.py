@@ -12,21 +12,30 @@ from edgepack.models.handle import TensorSpec
 
 # operators that look at every element by itself, so that the layout passes through them
 _ELEMENTWISE = frozenset(
-    "Abs Add BatchNormalization Cast Ceil Clip DequantizeLinear Div Dropout Elu Erf Exp Floor "
-    "HardSigmoid HardSwish Identity LeakyRelu Log Mul Neg Pow QuantizeLinear Relu Selu Sigmoid "
-    "Softplus Sqrt Sub Tanh ThresholdedRelu Pad".split()
-)
+    {
+        "Abs", "Add", "BatchNormalization", "Cast", "Ceil", "Clip", "DequantizeLinear", "Div",
+        "Dropout", "Elu", "Erf", "Exp", "Floor", "HardSigmoid", "HardSwish", "Identity",
+        "LeakyRelu", "Log", "Mul", "Neg", "Pad", "Pow", "QuantizeLinear", "Relu", "Selu",
+        "Sigmoid", "Softplus", "Sqrt", "Sub", "Tanh", "ThresholdedRelu",
+    }
+)  # fmt: skip
 # operators whose input has its channels in axis 1 (onnx Operators.md)
 CHANNELS_FIRST = frozenset(
-    "AveragePool Conv ConvInteger ConvTranspose DepthToSpace GlobalAveragePool GlobalLpPool "
-    "GlobalMaxPool InstanceNormalization LRN LpPool MaxPool QLinearConv Resize SpaceToDepth "
-    "Upsample QLinearAveragePool QLinearGlobalAveragePool".split()
-)
+    {
+        "AveragePool", "Conv", "ConvInteger", "ConvTranspose", "DepthToSpace",
+        "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "InstanceNormalization", "LRN",
+        "LpPool", "MaxPool", "QLinearAveragePool", "QLinearConv", "QLinearGlobalAveragePool",
+        "Resize", "SpaceToDepth", "Upsample",
+    }
+)  # fmt: skip
 QUANTIZED = frozenset(
-    "QuantizeLinear DequantizeLinear QLinearConv QLinearMatMul QLinearAdd QLinearMul QLinearConcat "
-    "QLinearAveragePool QLinearGlobalAveragePool QLinearSigmoid QLinearLeakyRelu QLinearSoftmax "
-    "QGemm ConvInteger MatMulInteger DynamicQuantizeLinear".split()
-)
+    {
+        "ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "QGemm",
+        "QLinearAdd", "QLinearAveragePool", "QLinearConcat", "QLinearConv",
+        "QLinearGlobalAveragePool", "QLinearLeakyRelu", "QLinearMatMul", "QLinearMul",
+        "QLinearSigmoid", "QLinearSoftmax", "QuantizeLinear",
+    }
+)  # fmt: skip
 
 
 def is_quantized(proto: Any) -> bool:

@@ -9,10 +9,15 @@ from edgepack.types import Array
 
 
 class OrtRunner:
-    """Runs a ModelProto without any fusion of ONNX Runtime's own."""
+    """Runs a ModelProto in ONNX Runtime on the processor, with one thread."""
 
-    def __init__(self, proto: Any) -> None:
+    def __init__(self, proto: Any, *, optimized: bool = False) -> None:
         """Make it ready.
+
+        Args:
+            proto: the model.
+            optimized: with the fusions that ONNX Runtime does by default, which change how
+                quantized graphs round; otherwise every node is computed as it stands.
 
         Raises:
             ConversionError: ONNX Runtime refuses the model.
@@ -20,8 +25,8 @@ class OrtRunner:
         import onnxruntime as ort
 
         options = ort.SessionOptions()
-        # Fusions change how quantized graphs round.
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        if not optimized:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.intra_op_num_threads = 1
         options.log_severity_level = 4
         try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from edgepack.convert.dynamic import to_dynamic
 from edgepack.convert.float16 import to_float16
+from edgepack.convert.report import Parity
 
 # Tolerances and notable differences: max |source - result| over the range of the source.
 FLOAT_TOLERANCE = 1e-3  # float32 in another order of additions stays far below it
@@ -14,14 +15,19 @@ FLOAT16_TOLERANCE = 5e-2  # 11 bits of every weight, through tens of layers
 FLOAT_NOTABLE = 1e-4
 FLOAT16_NOTABLE = 5e-3
 DYNAMIC_NOTABLE = 0.1  # 8 bits of every weight and, afresh for every sample, every activation
+QDQ_NOTABLE = 2 / 255  # two steps of an int8 output
 
 
 @dataclass(frozen=True)
 class Written:
-    """What a writer made: the bytes of the file, and what the user should know."""
+    """What a writer made: the bytes of the file, and what the user should know.
+
+    `parity`: how it compares with the `.tflite`, where LiteRT cannot run it and the writer did.
+    """
 
     data: bytes
     warnings: tuple[str, ...] = ()
+    parity: tuple[Parity, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,13 @@ class Output:
     is_tflite: bool = True
 
 
+def _onnx_qdq(data: bytes) -> Written:
+    from edgepack.convert.onnx_out.write import to_onnx_qdq
+
+    made, warnings, parity = to_onnx_qdq(data)
+    return Written(made, tuple(warnings), tuple(parity))
+
+
 OUTPUTS: dict[str, Output] = {
     "tflite": Output(".tflite", None, FLOAT_TOLERANCE),
     "tflite-float16": Output(
@@ -52,4 +65,5 @@ OUTPUTS: dict[str, Output] = {
     "tflite-dynamic": Output(
         ".tflite", lambda data: Written(*to_dynamic(data)), None, DYNAMIC_NOTABLE
     ),
+    "onnx-qdq": Output(".onnx", _onnx_qdq, None, QDQ_NOTABLE, is_tflite=False),
 }

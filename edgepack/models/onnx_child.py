@@ -87,7 +87,7 @@ def check_tensor(tensor: Any, path: Path) -> bool:
     count = math.prod(shape)
     if any(size < 0 for size in shape) or count > MAX_ELEMENTS:
         raise UnsupportedError(
-            f"the constant {tensor.name} of {path.name} has shape {list(shape)}: {count:,} elements",
+            f"the constant {tensor.name} of {path.name} has {count:,} elements: {list(shape)}",
             allowed=f"at most {MAX_ELEMENTS:,}",
         )
     dtype = DTYPES.get(tensor.data_type)
@@ -106,8 +106,8 @@ def check_tensor(tensor: Any, path: Path) -> bool:
         raise ModelError(f"{path} is damaged: {tensor.name} has an odd offset or length") from error
     if offset < 0 or length < 0 or offset + length > file.stat().st_size:
         raise ModelError(
-            f"{tensor.name} of {path.name} takes bytes {offset} to {offset + length} of {location}, "
-            f"which has {file.stat().st_size}"
+            f"{tensor.name} of {path.name} takes bytes {offset} to {offset + length} of "
+            f"{location}, which has {file.stat().st_size}"
         )
     if dtype is not None:
         _check_bytes(tensor.name, length, count * dtype.itemsize, path)
