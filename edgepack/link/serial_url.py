@@ -168,7 +168,7 @@ def open_link(
             port = serial.serial_for_url(url, baudrate=baud, do_not_open=True)
             if "://" not in url and os.name == "posix":
                 port.exclusive = True  # two programs on one port would tear frames apart
-            port.open()
+            _open(port, url)
             return SerialLink(port, url, stop)
         except (ValueError, *_PORT_ERRORS) as error:
             refused = "refused" in str(error).lower()
@@ -176,6 +176,22 @@ def open_link(
                 time.sleep(0.02)
                 continue
             raise _port_error(url, error) from error
+
+
+def _open(port: serial.SerialBase, url: str) -> None:
+    """Open a port, keeping what the device says at once.
+
+    pyserial empties the buffer of a socket that it has just opened. Nothing stale can be in a new
+    connection, but an emulator's first words can.
+    """
+    if not url.startswith("socket://"):
+        port.open()
+        return
+    port.reset_input_buffer = lambda: None
+    try:
+        port.open()
+    finally:
+        del port.reset_input_buffer
 
 
 def _port_error(url: str, error: BaseException) -> PortError:
