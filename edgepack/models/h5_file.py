@@ -7,7 +7,7 @@ from pathlib import Path
 from edgepack.errors import ModelError
 from edgepack.models.handle import ModelFormat, ModelHandle
 from edgepack.models.isolate import Task, require_package, run_task
-from edgepack.models.keras_file import LOAD_SECONDS
+from edgepack.models.keras_file import LOAD_MEMORY_MB, LOAD_SECONDS
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"  # HDF5 File Format Specification 3.0, II.A
 MAX_FILE_BYTES = 4 * 2**30
@@ -49,5 +49,6 @@ def load_h5(path: Path) -> ModelHandle:
         {"path": str(path.resolve())},
         what=f"loading {path.name}",
         timeout=LOAD_SECONDS,
+        memory_mb=LOAD_MEMORY_MB,
     )
     return ModelHandle.from_description(path, ModelFormat.KERAS_H5, run_task(task))

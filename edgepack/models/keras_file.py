@@ -9,6 +9,7 @@ from edgepack.models.handle import ModelFormat, ModelHandle
 from edgepack.models.isolate import Task, require_package, run_task
 from edgepack.models.keras_archive import check_keras_archive
 
+LOAD_MEMORY_MB = 6144  # TensorFlow, and a few times the weights of a network for a phone
 LOAD_SECONDS = 120.0  # import TensorFlow and rebuild the network, on a slow machine
 
 
@@ -28,6 +29,7 @@ def load_keras_file(path: Path) -> ModelHandle:
         {"path": str(path.resolve())},
         what=f"loading {path.name}",
         timeout=LOAD_SECONDS,
+        memory_mb=LOAD_MEMORY_MB,
     )
     return handle_from(path, run_task(task))
 

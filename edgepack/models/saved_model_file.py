@@ -7,7 +7,7 @@ from pathlib import Path
 from edgepack.errors import ModelError
 from edgepack.models.handle import ModelFormat, ModelHandle
 from edgepack.models.isolate import Task, require_package, run_task
-from edgepack.models.keras_file import LOAD_SECONDS
+from edgepack.models.keras_file import LOAD_MEMORY_MB, LOAD_SECONDS
 
 GRAPH = "saved_model.pb"
 MAX_FOLDER_BYTES = 4 * 2**30
@@ -54,5 +54,6 @@ def load_saved_model(path: Path) -> ModelHandle:
         {"path": str(path.resolve())},
         what=f"loading {path.name}",
         timeout=LOAD_SECONDS,
+        memory_mb=LOAD_MEMORY_MB,
     )
     return ModelHandle.from_description(path, ModelFormat.SAVED_MODEL, run_task(task))

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgepack.convert import blame
 from edgepack.convert.base import ConvertOptions
 from edgepack.convert.report import Conversion
 from edgepack.convert.run import convert
-from edgepack.errors import EdgepackError, UnsupportedError
+from edgepack.errors import UnsupportedError
 from edgepack.frontends.tflite import load_tflite
-from edgepack.models.isolate import CrashError, Task, kept_child, run_task
+from edgepack.models.isolate import Task, kept_child, run_task
 from edgepack.ops.verify import unsupported_nodes
 
 pytestmark = pytest.mark.needs_tf
@@ -110,17 +109,6 @@ def test_an_open_dimension_is_asked_for_and_then_fixed(tmp_path: Path) -> None:
     assert done.result is not None and done.result.inputs[0].shape == (1, 16, 4)
     assert not {"SHAPE", "PACK"} & set(done.report["operators"])
     assert done.parity[0].max_relative < TOLERANCE
-
-
-def test_a_crash_is_traced_to_its_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The child crashes as soon as the third of five layers is in the network."""
-    path = tmp_path / "net.keras"
-    path.write_bytes(b"")
-    monkeypatch.setattr(blame, "_TASK", "tests.convert.tasks:crash_at_third")
-    crash = CrashError("converting net.keras crashed: its process died of SIGSEGV")
-    error: EdgepackError = blame.name_the_layer(crash, path, ConvertOptions(time_limit=60), {})
-    assert error.message.startswith(crash.message)
-    assert "it happens at the layer layer_3 (Odd)" in error.message
 
 
 def test_numbers_that_are_none_are_compared(tmp_path: Path) -> None:
