@@ -24,8 +24,16 @@ ALLOWED = "int8 and float tensors; quantize the model to int8 first"
 class Builder:
     """Collects nodes and constants for one `.tflite` graph."""
 
-    def __init__(self, editor: Editor) -> None:
-        self.editor = editor
+    def __init__(self, editor: Editor, *, apart: bool = False) -> None:
+        """Begin.
+
+        Args:
+            editor: of the `.tflite`.
+            apart: let every operator read graph inputs in the place of what the ones before made,
+                so that it can be compared by itself; `made` then lists what each computes.
+        """
+        self.editor, self.apart = editor, apart
+        self.made: list[tuple[int, str, bool]] = []
         self.graph = editor.model.subgraphs[0]
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
@@ -112,10 +120,21 @@ class Builder:
         more = {"axis": axis} if len(scale) > 1 else {}
         return self.node("DequantizeLinear", [stored, factors, zeros], label, **more)
 
-    def set(self, tensor: int, value: str, *, first: bool = False) -> None:
+    def set(self, tensor: int, value: str, *, first: bool = False, is_input: bool = False) -> None:
         """Say which float value a tensor is; quantized ones pass through their pair here."""
         paired = self.pair(value, tensor)
-        self._values[tensor, first and len(self.shape(tensor)) == 4] = paired
+        first = first and len(self.shape(tensor)) == 4
+        if not self.apart or is_input:
+            self._values[tensor, first] = paired
+            return
+        self.made.append((tensor, paired, first))
+        self._values[tensor, False] = self.name(f"{self.label(tensor)}/given")
+        if first:
+            self.get(tensor, first=True)
+
+    def given(self) -> dict[int, str]:
+        """The graph inputs that stand for what operators made, where they are taken apart."""
+        return {tensor: self._values[tensor, False] for tensor, _, _ in self.made}
 
     def pair(self, value: str, tensor: int) -> str:
         """A float value after rounding to the steps of a tensor."""
