@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
-from tests.tflite_versions import operator_version
+from edgepack.quantize.versions import operator_version
 
 Scale = float | Sequence[float] | npt.NDArray[Any] | None
 ZeroPoint = int | Sequence[int] | npt.NDArray[Any]
