@@ -13,8 +13,9 @@ from pathlib import Path
 
 from edgepack.bench.data import Samples, load_samples, random_samples
 from edgepack.bench.device import Connect, Device
+from edgepack.bench.device_run import RunOptions, is_stateful
 from edgepack.bench.reconnect import PortConnect, PortSettings
-from edgepack.bench.run import RunOptions, bench_project, is_stateful, read_model
+from edgepack.bench.run import bench_project, read_model
 from edgepack.bench.session import Session
 from edgepack.bench.statistics import summarize
 from edgepack.cycles import CycleProbe, prepare

@@ -18,9 +18,10 @@ from edgepack.bench.journal import SampleResult
 from edgepack.errors import DataError, DeviceError, WrongImageError
 from edgepack.link.base import ByteLink
 from edgepack.link.framed import FramedClient, LinkTiming
+from edgepack.link.inference import Outcome, Wanted
 from edgepack.link.messages import STATUS_NAMES, DeviceInfo, LayerRecord, MemoryPeaks, TicksKind
 from edgepack.link.serial_url import BAUD, open_link
-from edgepack.link.transfer import Outcome, Transfer, Wanted
+from edgepack.link.transfer import Transfer
 
 _ARENA_TOO_SMALL = 2  # EP_ERR_ARENA_SIZE of firmware/runtime/ep_runtime.h
 _COUNTER_KINDS: dict[TicksKind, CounterKind] = {

@@ -12,15 +12,14 @@ from edgepack.link.frames import (
     DATA_CHUNK,
     DATA_LAYER,
     DATA_OUTPUT,
-    INFER_DUMP,
     INFER_HOLD,
-    INFER_LAYERS,
     Nak,
     Reply,
     ReplyFrame,
     Request,
     encode_request,
 )
+from edgepack.link.inference import Outcome, Wanted
 from edgepack.link.messages import (
     STATUS_NAMES,
     LayerRecord,
@@ -37,46 +36,6 @@ _MOST_CHUNK = 1024  # input bytes of one frame
 _LEAST_CHUNK = 64
 _FIRST_POLL = 10.0  # seconds without a word after START, before an inference's duration is known
 _POLL_FACTOR = 5.0  # later: so many times the longest inference seen
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What one inference is to yield besides its outputs.
-
-    Attributes:
-        layers: one record per layer output, with ticks and CRC.
-        dump: (layer, output) whose bytes are wanted, or None.
-        repeat: further inferences for their time only. They find their input used up, so their data
-            is arbitrary: use them only where the time does not depend on it.
-    """
-
-    layers: bool = False
-    dump: tuple[int, int] | None = None
-    repeat: int = 0
-
-    @property
-    def flags(self) -> int:
-        """As the INFER request carries them."""
-        return (INFER_LAYERS if self.layers else 0) | (INFER_DUMP if self.dump else 0)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What an inference yielded; every byte of it CRC-checked.
-
-    Attributes:
-        outputs: all output tensors, concatenated.
-        ticks: of the device's counter, its overhead included.
-        layers: in order of execution.
-        dumped: bytes of the layer asked for.
-        times: of the further inferences.
-    """
-
-    outputs: bytes
-    ticks: int
-    layers: tuple[LayerRecord, ...] = ()
-    dumped: bytes | None = None
-    times: TimesRecord | None = None
 
 
 @dataclass

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgepack.bench.data import Samples
+from edgepack.bench.device_run import RunOptions
 from edgepack.bench.project import target_record
 from edgepack.bench.reconnect import PortConnect, PortSettings
-from edgepack.bench.run import RunOptions, bench_project
+from edgepack.bench.run import bench_project
 from edgepack.bench.session import Session
 from edgepack.link.framed import LinkTiming
 from edgepack.link.ports import ListPorts, list_ports

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,9 +93,9 @@ def test_a_board_that_dies_is_named_and_the_run_resumes(
 
     @contextmanager
     def watched(
-        project: Path, manifest: Manifest, target: Target, extra: Sequence[str] = ()
+        project: Path, manifest: Manifest, target: Target, *rest: Any, **named: Any
     ) -> Iterator[RunningBoard]:
-        with launch(project, manifest, target, extra) as board:
+        with launch(project, manifest, target, *rest, **named) as board:
             boards.append(board)
             yield board
 

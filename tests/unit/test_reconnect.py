@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from edgepack.bench.device_run import RunOptions
 from edgepack.bench.reconnect import PortConnect, PortSettings
-from edgepack.bench.run import RunOptions, bench_project
+from edgepack.bench.run import bench_project
 from edgepack.bench.session import Session
 from edgepack.errors import DeviceLostError, DeviceSilentError, PortError
 from edgepack.link.fake import Mishap
@@ -38,7 +39,7 @@ def test_a_device_is_recognised_by_its_serial_number() -> None:
     # it comes back elsewhere, and the other board has taken its name
     after = [_port("/dev/ttyACM0", "B"), _port("/dev/ttyACM7", "A"), _port("/dev/ttyS0", None)]
     assert possible_ports(identity, lambda: after) == ["/dev/ttyACM7"]
-    assert possible_ports(identity, lambda: []) == []
+    assert possible_ports(identity, list) == []
 
 
 def test_without_a_serial_number_equal_products_are_candidates_its_own_name_first() -> None:
@@ -127,7 +128,9 @@ def test_a_board_with_another_serial_number_is_left_alone(tmp_path: Path) -> Non
             return [*gone, _port(twin.url, "B")]
 
         started = time.monotonic()
-        with pytest.raises(DeviceLostError, match="serial number A did not come back within 0.5 s"):
+        with pytest.raises(
+            DeviceLostError, match=r"serial number A did not come back within 0\.5 s"
+        ):
             _run(subject, tmp_path, proxy, ports, patience=0.5)
         assert time.monotonic() - started < 10.0
         assert twin.passed == 0

@@ -14,8 +14,9 @@ import pytest
 from edgepack.bench.assemble import Counter, CounterKind, DeviceFacts, missing_ranges
 from edgepack.bench.data import Samples, load_samples, random_samples
 from edgepack.bench.device import Device, Job
+from edgepack.bench.device_run import RunOptions
 from edgepack.bench.journal import Journal, JournalKey, SampleResult, journal_path
-from edgepack.bench.run import RunOptions, bench_project
+from edgepack.bench.run import bench_project
 from edgepack.errors import DeviceLostError, EdgepackError, ParityError, PortError
 from edgepack.manifest import LayerInfo, Manifest, ModelInfo, Sizes, TensorInfo, write_manifest
 from edgepack.report.schema import RunReport, Target, read_run
