@@ -23,6 +23,9 @@ CLANG_FLAGS = (
     "-ffreestanding",
 )
 
+# The size of enumerations that GCC's libraries for Arm have.
+_GNU_ENUMS = ("-fshort-enums",)
+
 
 @dataclass(frozen=True)
 class Clang:
@@ -60,7 +63,7 @@ class Clang:
             cxx=None,
             version=version_line(clang),
             target_flags=(f"--target={llvm.triple}", *llvm.flags),
-            compile_flags=CLANG_FLAGS,
+            compile_flags=(*CLANG_FLAGS, *(_GNU_ENUMS if llvm.triple.startswith("arm") else ())),
             link_flags=("-nostartfiles", "-nostdlib", "-static", "-Wl,--build-id=none"),
             link_libs=link.libs,
             install_cxx=f"use GCC (--toolchain gcc; {Gcc().install(target)}), or --runtime c",
