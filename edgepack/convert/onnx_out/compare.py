@@ -51,7 +51,7 @@ def compare_apart(build: Callable[[Editor, Builder], Any], editor: Editor, data:
                 )
     share = unequal / max(values, 1)
     return (
-        f"each operator by itself is at most {worst} int8 step{'' if worst == 1 else 's'} from LiteRT's: {share:.2%} of the "
+        f"each operator by itself is at most {worst} int8 step from LiteRT's: {share:.2%} of the "
         "values differ, because TFLite rounds a product twice and ONNX once; through many layers "
         "such differences add up"
     )
