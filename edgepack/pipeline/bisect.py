@@ -73,10 +73,12 @@ def bisect_project(request: BenchRequest, progress: Progress = silent) -> Bisect
         player=request.emulator,
     )
     host = _host_build(project, manifest, progress)
-    with open_reference(manifest, read_model(project), samples, host) as reference:
-        with connect() as device:
-            assert isinstance(device, Session)
-            findings = find_first_difference(device, manifest, samples, reference, progress)
+    with (
+        open_reference(manifest, read_model(project), samples, host) as reference,
+        connect() as device,
+    ):
+        assert isinstance(device, Session)
+        findings = find_first_difference(device, manifest, samples, reference, progress)
     if not findings.compared:
         raise MissingToolError(
             f"there is nothing to compare the layers with: {TFLM_MISSING}, and no build for this "

@@ -34,7 +34,7 @@ def test_a_broken_kernel_is_named_on_a_board(tmp_path: Path) -> None:
 def test_a_layer_in_the_middle_of_a_network_whose_shapes_a_rewrite_changed(
     real_data: Path, tmp_path: Path
 ) -> None:
-    """VWW loses channels that are constant: TFLM has no tensor of those shapes, a host build has."""
+    """VWW loses constant channels: TFLM has no tensor of those shapes, a host build has."""
     model = real_data / "mlperf_tiny" / "vww_int8.tflite"
     manifest = build_project(BuildRequest(model, "mps2-an386"), tmp_path / "right")
     findings = bisect_project(BenchRequest(tmp_path / "right", samples=1)).findings
