@@ -81,6 +81,55 @@ def fix_shapes(proto: Any, inputs: Sequence[TensorSpec]) -> None:
             check_size(f"the tensor {value.name}", sizes)
 
 
+def known_shapes(proto: Any) -> dict[str, tuple[int, ...]]:
+    """The shapes of inputs, outputs and everything between that could be inferred.
+
+    Operators of ONNX Runtime's own, which the inference skips, are run once instead.
+    """
+    values = [*proto.graph.input, *proto.graph.value_info, *proto.graph.output]
+    found = {}
+    for value in values:
+        kind = value.type.tensor_type
+        if kind.HasField("shape") and all(d.HasField("dim_value") for d in kind.shape.dim):
+            found[value.name] = tuple(d.dim_value for d in kind.shape.dim)
+    missing = [n for node in proto.graph.node for n in node.output if n and n not in found]
+    if missing:
+        found.update(_run_for_shapes(proto, missing, found))
+    return found
+
+
+def _run_for_shapes(
+    proto: Any, names: Sequence[str], known: dict[str, tuple[int, ...]]
+) -> dict[str, tuple[int, ...]]:
+    """The shapes of some values, found by computing them on zeros."""
+    import numpy as np
+    import onnx
+    import onnxruntime as ort
+
+    probe = onnx.ModelProto()
+    probe.CopyFrom(proto)
+    present = {value.name for value in probe.graph.output}
+    probe.graph.output.extend(
+        onnx.helper.make_empty_tensor_value_info(name) for name in names if name not in present
+    )
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    try:
+        session = ort.InferenceSession(
+            probe.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        types = {v.name: v.type.tensor_type.elem_type for v in proto.graph.input}
+        zeros = {
+            name: np.zeros(known[name], onnx.helper.tensor_dtype_to_np_dtype(kind))
+            for name, kind in types.items()
+        }
+        arrays = session.run(list(names), zeros)
+    except Exception as error:
+        raise refused(error) from error
+    return {name: tuple(array.shape) for name, array in zip(names, arrays, strict=True)}
+
+
 def name_nodes(proto: Any) -> None:
     """Give every node a name of its own, so that a message can say which one failed."""
     seen: set[str] = set()
