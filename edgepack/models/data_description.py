@@ -71,6 +71,19 @@ class TableSection(_Section):
     shape: tuple[Positive, ...] | None = None
 
 
+class AudioSection(_Section):
+    """`[audio]`: from a recording to numbers between -1 and 1.
+
+    Attributes:
+        rate: of every recording, in Hz; another one is refused.
+        length: samples in time, by default what the model's input holds; a longer recording is cut
+            at its end, a shorter one is followed by silence.
+    """
+
+    rate: Positive
+    length: Positive | None = None
+
+
 class LabelSection(_Section):
     """`[labels]`: names of the classes, in the order of the model's outputs."""
 
@@ -82,6 +95,7 @@ class Description(_Section):
 
     image: ImageSection | None = None
     csv: TableSection | None = None
+    audio: AudioSection | None = None
     labels: LabelSection | None = None
 
 

@@ -15,15 +15,19 @@ A function that makes a model returns a Keras model; one that makes data returns
 from __future__ import annotations
 
 import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from edgepack.errors import ConfigError
 from edgepack.models.handle import ModelHandle
 from edgepack.models.isolate import Task, require_package, run_task
 from edgepack.models.keras_file import handle_from
 from edgepack.models.progress import Progress, silent
+from edgepack.types import Array
 
 MODEL_NAME = "model.keras"
 DATA_NAME = "data.npz"
@@ -129,6 +133,32 @@ def run_model_entry(
     }
     task = Task("edgepack.models.entry_child:make_model", arguments, f"{entry}", timeout)
     return handle_from(path, run_task(task, progress))
+
+
+def run_metric_entry(
+    entry: Entry, outputs: Array, labels: Array | None, *, timeout: float = DEFAULT_SECONDS
+) -> float:
+    """Run a function that judges outputs: `def score(outputs, labels): ... return number`.
+
+    Args:
+        entry: the function; it may take `outputs` and `labels`.
+        outputs: of a model, real values, axis 0 the sample.
+        labels: as the data hold them, or None.
+        timeout: seconds.
+
+    Raises:
+        ConfigError: the function does not exist, takes an unknown argument, raised, or returned
+            something else than a number.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / DATA_NAME
+        arrays = {"outputs": outputs} | ({} if labels is None else {"labels": labels})
+        np.savez(path, allow_pickle=False, **arrays)
+        arguments = {**_describe(entry, 0), "data": str(path)}
+        task = Task(
+            "edgepack.models.entry_child:measure", arguments, f"{entry}", timeout, tensorflow=False
+        )
+        return float(run_task(task, silent)["value"])
 
 
 def _describe(entry: Entry, seed: int) -> dict[str, Any]:

@@ -56,6 +56,20 @@ def make_model(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     return keras_child.describe(model)
 
 
+def measure(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Task: call a function that judges outputs. Arguments: `file`, `function`, `seed`, `data`."""
+    with np.load(arguments["data"], allow_pickle=False) as arrays:
+        labels = arrays["labels"] if "labels" in arrays.files else None
+        offered = {"outputs": arrays["outputs"], "labels": labels}
+    value = _call(arguments, progress, offered)
+    try:
+        return {"value": float(value)}
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"{_stage(arguments)} returned a {type(value).__name__}", allowed="one number"
+        ) from None
+
+
 def _stage(arguments: dict[str, Any]) -> str:
     return f"{Path(arguments['file']).stem}:{arguments['function']}"
 

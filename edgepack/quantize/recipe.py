@@ -2,25 +2,68 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-Scheme = Literal["int8"]
+from edgepack.quantize.ranges import DEFAULT_PERCENTILE, Method
+
+Scheme = Literal["int8", "int8-per-tensor", "int16x8", "int4", "dynamic", "float16"]
+Io = Literal["int8", "uint8", "int16", "float32"]
+INTEGER_SCHEMES = ("int8", "int8-per-tensor", "int16x8", "int4")
+# 0:200 is samples 0 to 199 in their order; a number draws so many
+_SPAN = r"^\d*:\d*$"
+Span = Annotated[str, Field(pattern=_SPAN)]
+
+
+def _listed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class RuleEntry:
+    """One rule of a recipe (edgepack/quantize/rules.py)."""
+
+    scheme: str
+    scope: str = ""
+    op: str = "*"
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class QuantizeRecipe:
-    """How to quantize.
+    """How to quantize; docs/quantize.md describes every key.
 
-    `scheme`: `int8` is full-integer: int8 activations (per tensor, asymmetric), int8 weights (per
-    output channel, symmetric), int32 biases, int8 inputs and outputs. `calibration_samples` of the
-    training split (all, if it has fewer), drawn with `seed`, set the activation ranges.
-    `timeout_s` bounds the conversion, in seconds.
+    Attributes:
+        scheme: of every operator that no rule speaks of. `int8`: int8 activations (per tensor,
+            asymmetric), int8 weights (per output channel, symmetric), int32 biases. `dynamic` and
+            `float16` store the weights alone smaller, for phones.
+        io: type of inputs and outputs; by default int8, and int16 for int16x8.
+        calibration: how ranges of activations come from samples.
+        percentile: for that method, in percent.
+        calibration_samples: how many are drawn (with `seed`) from the training split, or which.
+        evaluate: which samples are evaluated; by default the test split.
+        recipe: a JSON file of rules, or the rules themselves; the last that matches counts.
+        pin: ranges by tensor name that count instead of measured ones.
+        equalize: move scales between layers so that channels have like ranges.
+        bias_correction: take the mean error of each layer's weights out of its bias.
+        adaptive_rounding: choose the rounding of weights by the error of the layer's output.
+        metric: a function `file:function` of outputs and labels, or the built-in ones.
+        seed: of every draw.
+        timeout_s: bounds the conversion, in seconds.
     """
 
     scheme: Scheme = "int8"
-    calibration_samples: int = Field(default=200, ge=1)
+    io: Io | None = None
+    calibration: Method = "minmax"
+    percentile: float = Field(default=DEFAULT_PERCENTILE, gt=50.0, le=100.0)
+    calibration_samples: Annotated[int, Field(ge=1)] | Span = 200
+    evaluate: Span | None = None
+    recipe: str | Annotated[tuple[RuleEntry, ...], BeforeValidator(_listed)] | None = None
+    pin: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    equalize: bool = False
+    bias_correction: bool = False
+    adaptive_rounding: bool = False
+    metric: str | None = None
     seed: int = Field(default=0, ge=0)
     timeout_s: float = Field(default=600.0, gt=0.0)

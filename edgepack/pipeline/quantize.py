@@ -1,0 +1,83 @@
+"""Any model and any data -> a quantized model: conversion first, then edgepack/quantize."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgepack.models.entry import (
+    is_entry,
+    parse_entry,
+    run_data_entry,
+    run_metric_entry,
+)
+from edgepack.models.progress import Progress, silent
+from edgepack.models.tflite_file import load_tflite
+from edgepack.pipeline.convert import as_tflite
+from edgepack.quantize.data import Sources, read_sources
+from edgepack.quantize.recipe import QuantizeRecipe
+from edgepack.quantize.run import Outcome, UserMetric, quantize_float
+from edgepack.types import Array
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to quantize.
+
+    Attributes:
+        model: of any format.
+        data: a file, a folder, or `file:function`.
+        settings: how.
+        folder: that functions and recipe files are relative to.
+        real: scale and zero point where the samples are stored integers.
+    """
+
+    model: Path
+    data: str
+    settings: QuantizeRecipe
+    folder: Path = Path()
+    real: tuple[float, int] | None = None
+
+
+def quantize_any(asked: Asked, progress: Progress = silent) -> Outcome:
+    """Convert if need be, quantize, evaluate.
+
+    Raises:
+        EdgepackError: whatever a stage raises.
+    """
+    ready = as_tflite(asked.model, progress=progress)
+    sources = _sources(asked, ready.path, progress)
+    done = quantize_float(
+        ready.path.read_bytes(),
+        sources,
+        asked.settings,
+        folder=asked.folder,
+        real=asked.real,
+        metric=_metric(asked),
+        progress=progress,
+    )
+    done.report["warnings"][:0] = ready.warnings
+    return done
+
+
+def _sources(asked: Asked, path: Path, progress: Progress) -> Sources:
+    inputs = load_tflite(path).inputs
+    given = asked.folder / asked.data
+    if given.exists() or not is_entry(asked.data):
+        return read_sources(given, inputs)
+    entry = parse_entry(asked.data, asked.folder)
+    with tempfile.TemporaryDirectory() as folder:
+        made = run_data_entry(entry, Path(folder), seed=asked.settings.seed, progress=progress)
+        return read_sources(made, inputs)
+
+
+def _metric(asked: Asked) -> tuple[str, UserMetric] | None:
+    if asked.settings.metric is None:
+        return None
+    entry = parse_entry(asked.settings.metric, asked.folder)
+
+    def measure(outputs: Array, labels: Array | None) -> float:
+        return run_metric_entry(entry, outputs, labels)
+
+    return str(entry), measure

@@ -1,0 +1,240 @@
+"""A float `.tflite`, data and settings -> the quantized model and a report of what it is worth."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgepack.convert.dynamic import to_dynamic
+from edgepack.convert.float16 import to_float16
+from edgepack.convert.signature import with_signature
+from edgepack.errors import UnsupportedError
+from edgepack.models.dataset import Samples
+from edgepack.models.handle import TensorSpec
+from edgepack.models.progress import Progress, silent
+from edgepack.models.tflite_file import parse_tflite, tensor_spec
+from edgepack.quantize.data import Sources, Split, as_floats, choose
+from edgepack.quantize.evaluate import agreement, run_model, score
+from edgepack.quantize.params import QParams
+from edgepack.quantize.ptq import Calibrated, PtqOptions, PtqResult, calibrate, quantize
+from edgepack.quantize.recipe import INTEGER_SCHEMES, QuantizeRecipe
+from edgepack.quantize.rules import Rules, read_rules, rules_from, uniform
+from edgepack.quantize.validate import check_quantized
+from edgepack.quantize.warn import data_warnings, result_warnings
+from edgepack.types import Array, DType
+
+REPORT_FORMAT = 1
+# (float outputs, labels) -> a figure, of the user's
+UserMetric = Callable[[Array, Array | None], float]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished quantization.
+
+    Attributes:
+        data: the `.tflite`.
+        report: everything about it, as JSON (docs/quantize.md).
+        calibrated, result: for further plans from the same measurement; None for dynamic and
+            float16, which measure nothing.
+    """
+
+    data: bytes
+    report: dict[str, Any]
+    calibrated: Calibrated | None = None
+    result: PtqResult | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know."""
+        return list(self.report["warnings"])
+
+
+def quantize_float(
+    data: bytes,
+    sources: Sources,
+    settings: QuantizeRecipe,
+    *,
+    folder: Path | None = None,
+    real: tuple[float, int] | None = None,
+    metric: tuple[str, UserMetric] | None = None,
+    progress: Progress = silent,
+) -> Outcome:
+    """Quantize a float model and evaluate it beside the original.
+
+    Args:
+        data: the float `.tflite`.
+        sources: samples.
+        settings: how.
+        folder: that a recipe file is relative to; the current one by default.
+        real: scale and zero point where the samples are stored integers.
+        metric: name and function of the user's own figure.
+        progress: told the share done.
+
+    Raises:
+        EdgepackError: the model, the data or the settings do not fit.
+    """
+    started = time.perf_counter()
+    rules = rules_of(settings, folder or Path())
+    inputs, outputs = _ends(data)
+    check_float(data, inputs)
+    split = choose(sources, settings.calibration_samples, settings.evaluate, settings.seed)
+    samples = as_floats(split.calibration.samples, inputs, real)
+    warnings = data_warnings(split, samples)
+    seconds: dict[str, float] = {}
+    calibrated = result = None
+    if settings.scheme in INTEGER_SCHEMES:
+        options = options_of(settings, rules)
+        calibrated = calibrate(data, samples, options, progress)
+        seconds["calibrate"] = time.perf_counter() - started
+        result = quantize(calibrated, options, progress)
+        made = result.data
+        warnings += _unused(rules, result)
+    else:
+        made, notes = (to_dynamic if settings.scheme == "dynamic" else to_float16)(data)
+        warnings += notes
+    made = _signed(made, inputs, outputs)
+    kinds = check_quantized(made, None if result is None else result.plan, settings.io)
+    seconds["quantize"] = time.perf_counter() - started - sum(seconds.values())
+    evaluated = _evaluate(data, made, split, inputs, real, metric, progress)
+    seconds["evaluate"] = time.perf_counter() - started - sum(seconds.values())
+    warnings += result_warnings(evaluated, split)
+    report = {
+        "format": REPORT_FORMAT,
+        "settings": asdict(replace(settings, recipe=None)),
+        "rules": rules.as_dict(),
+        "calibration": {
+            "samples": len(samples),
+            "method": settings.calibration,
+            "from": Path(sources.origin).name,
+        },
+        "bytes": {"float": len(data), "quantized": len(made)},
+        "types": kinds,
+        "operators": [] if result is None else _operators(result),
+        "evaluation": evaluated,
+        "warnings": warnings,
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+    }
+    return Outcome(made, report, calibrated, result)
+
+
+def rules_of(settings: QuantizeRecipe, folder: Path) -> Rules:
+    """The rules: the scheme for everything, then the recipe's."""
+    first = uniform(settings.scheme if settings.scheme in INTEGER_SCHEMES else "float")
+    if settings.recipe is None:
+        return first
+    if isinstance(settings.recipe, str):
+        return first.plus(*read_rules(folder / settings.recipe).rules)
+    entries = [asdict(entry) for entry in settings.recipe]
+    return first.plus(*rules_from(entries, "[quantize] recipe").rules)
+
+
+def options_of(settings: QuantizeRecipe, rules: Rules) -> PtqOptions:
+    """The engine's options."""
+    native = DType.INT16 if settings.scheme == "int16x8" else DType.INT8
+    return PtqOptions(
+        rules=rules,
+        io=native if settings.io is None else DType(settings.io.upper()),
+        method=settings.calibration,
+        percentile=settings.percentile,
+        pins=settings.pin,
+        equalize=settings.equalize,
+        bias_correction=settings.bias_correction,
+        adaptive_rounding=settings.adaptive_rounding,
+    )
+
+
+def check_float(data: bytes, inputs: Sequence[TensorSpec]) -> None:
+    """Refuse a model that is quantized already.
+
+    Raises:
+        UnsupportedError: one of its tensors has a scale.
+    """
+    model = parse_tflite(data, "the model")
+    for graph in model.subgraphs:
+        for raw in graph.tensors or []:
+            spec = tensor_spec(raw)
+            if raw.quantization is not None and raw.quantization.scale is not None:
+                raise UnsupportedError(
+                    f"the model is quantized already: tensor {spec.name!r} is {spec.dtype.value} "
+                    "with a scale",
+                    allowed="a model in float32",
+                    next_step="start from the float model that it was made from",
+                )
+    if not any(spec.dtype is DType.FLOAT32 for spec in inputs):
+        got = ", ".join(spec.dtype.value for spec in inputs)
+        raise UnsupportedError(f"no input of the model is float32 (got {got})")
+
+
+def _ends(data: bytes) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    main = parse_tflite(data, "the model").subgraphs[0]
+    inputs, outputs = (
+        tuple(tensor_spec(main.tensors[i]) for i in indices)
+        for indices in (main.inputs, main.outputs)
+    )
+    return inputs, outputs
+
+
+def _signed(made: bytes, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> bytes:
+    if parse_tflite(made, "the model").signatureDefs:
+        return made
+    return with_signature(made, [s.name for s in inputs], [s.name for s in outputs])
+
+
+def _operators(result: PtqResult) -> list[dict[str, Any]]:
+    return [
+        {"op": op, "name": name, "scheme": result.plan.schemes[key].name}
+        for key, (op, name) in result.plan.names.items()
+    ]
+
+
+def _unused(rules: Rules, result: PtqResult) -> list[str]:
+    names = list(result.plan.names.values())
+    return [
+        f"the rule for {rule.op} {rule.scope!r} matches no operator" for rule in rules.unused(names)
+    ]
+
+
+def stored_as(specs: Sequence[TensorSpec]) -> list[QParams | None]:
+    """How a model stores its inputs or outputs."""
+    return [
+        None
+        if spec.scale is None or spec.zero_point is None
+        else QParams(spec.dtype, spec.scale, spec.zero_point)
+        for spec in specs
+    ]
+
+
+def _evaluate(
+    data: bytes,
+    made: bytes,
+    split: Split,
+    inputs: Sequence[TensorSpec],
+    real: tuple[float, int] | None,
+    metric: tuple[str, UserMetric] | None,
+    progress: Progress,
+) -> dict[str, Any] | None:
+    """Both models on the evaluation samples; None without any."""
+    if split.evaluation is None:
+        return None
+    chosen: Samples = split.evaluation.samples
+    samples = as_floats(chosen, tuple(inputs), real)
+    columns = []
+    for stage, content in (("evaluate float", data), ("evaluate quantized", made)):
+        specs = _ends(content)
+        forms = [stored_as(side) for side in specs]
+        columns.append(run_model(content, samples, forms[0], forms[1], progress, stage))
+    found: dict[str, Any] = {"samples": len(samples), "outputs": []}
+    for exact, got in zip(*columns, strict=True):
+        found["outputs"].append(asdict(agreement(exact, got, chosen.labels)))
+    if len(columns[0]) == 1:
+        for name, column in zip(("float", "quantized"), columns, strict=True):
+            figures = score(column[0], chosen.labels)
+            found[name] = None if figures is None else figures.as_dict()
+            if metric is not None:
+                own = {"metric": metric[0], "value": metric[1](column[0], chosen.labels)}
+                found[f"{name}_user"] = own
+    return found

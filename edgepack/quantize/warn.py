@@ -1,0 +1,71 @@
+"""What makes a figure worth less than it looks: too few samples, the same ones twice, odd data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from edgepack.quantize.data import Split
+from edgepack.types import Array
+
+FEW_CALIBRATION = 50  # fewer leave the extremes of activations to chance
+_WIDE_INTERVAL = 0.04  # of a share: two points up and down
+_UNNORMALIZED = 32.0  # networks are trained on inputs of about 1; beyond this they seldom are
+_CHANCE = 1.5  # times the share of the largest class: what a network that learned exceeds
+
+
+def data_warnings(split: Split, samples: Sequence[tuple[Array, ...]]) -> list[str]:
+    """About the samples themselves."""
+    found = []
+    count = len(samples)
+    if count < FEW_CALIBRATION:
+        found.append(
+            f"{count} calibration samples are few: ranges that were not seen are cut off "
+            f"({FEW_CALIBRATION} or more give steady ones)"
+        )
+    if split.shared:
+        found.append(
+            f"{split.shared} of the evaluated samples also calibrated: the accuracy on them says "
+            "less about new ones"
+        )
+    for index in range(len(samples[0])):
+        column = np.stack([sample[index] for sample in samples])
+        if column.dtype.kind != "f":
+            continue
+        largest = float(np.abs(column).max())
+        if not np.ptp(column):
+            found.append(f"input {index} is {column.flat[0]:g} in every calibration sample")
+        elif largest > _UNNORMALIZED and bool((column == np.rint(column)).all()):
+            found.append(
+                f"input {index} holds whole numbers up to {largest:g}: right if the network was "
+                "trained on such, wrong if it was trained on scaled ones"
+            )
+    return found
+
+
+def result_warnings(evaluated: dict[str, Any] | None, split: Split) -> list[str]:
+    """About the figures."""
+    if evaluated is None:
+        return ["no samples are left to evaluate: the accuracy is not known"]
+    before, after = evaluated.get("float"), evaluated.get("quantized")
+    if before is None or after is None:
+        return ["the samples have no labels that fit: the accuracy is not known"]
+    if before["metric"] != "top1":
+        return []
+    found = []
+    low, high = before["interval95"]
+    drop = before["value"] - after["value"]
+    if high - low > _WIDE_INTERVAL:
+        found.append(
+            f"{before['n']} samples place the accuracy between {100 * low:.1f} and "
+            f"{100 * high:.1f} % (95 %): a difference of {100 * abs(drop):.2f} points may be chance"
+        )
+    rows = np.array(before["confusion"]).sum(axis=1)
+    if before["value"] < min(1.0, _CHANCE * rows.max() / rows.sum()):
+        found.append(
+            f"the float model itself has {100 * before['value']:.1f} %, near chance: are the data "
+            "preprocessed as for training?"
+        )
+    return found
