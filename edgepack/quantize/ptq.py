@@ -14,10 +14,14 @@ from edgepack.convert.flatbuffer import read_model, write_model
 from edgepack.convert.rewrites.table import rewrite
 from edgepack.models.progress import Progress, silent
 from edgepack.quantize.apply import apply_plan
+from edgepack.quantize.bias_correction import correct_biases
+from edgepack.quantize.calibrated import Calibrated
+from edgepack.quantize.equalize import equalize
 from edgepack.quantize.layers import Adjustments
-from edgepack.quantize.observe import Key, Observer
+from edgepack.quantize.observe import Observer
 from edgepack.quantize.plan import Plan, Range, make_plan
-from edgepack.quantize.ranges import DEFAULT_PERCENTILE, Method, Stats, collect, ranges_of
+from edgepack.quantize.ranges import DEFAULT_PERCENTILE, Method, collect, ranges_of
+from edgepack.quantize.rounding import adapt_rounding
 from edgepack.quantize.rules import Rules, uniform
 from edgepack.types import Array, DType
 
@@ -46,23 +50,6 @@ class PtqOptions:
 
 
 @dataclass(frozen=True)
-class Calibrated:
-    """A float model, prepared, with what was seen in it; several plans can be made from it.
-
-    Attributes:
-        data: the float model, rewritten and, if wanted, equalized.
-        samples: the calibration samples.
-        stats: what was seen.
-        ranges: of the activations.
-    """
-
-    data: bytes
-    samples: Sequence[tuple[Array, ...]]
-    stats: Stats
-    ranges: dict[Key, Range]
-
-
-@dataclass(frozen=True)
 class PtqResult:
     """A quantized model, and the plan that it follows (tensors numbered as in the float model)."""
 
@@ -87,8 +74,6 @@ def calibrate(
     """
     data, _ = rewrite(data)
     if options.equalize:
-        from edgepack.quantize.equalize import equalize
-
         data = equalize(data, samples, progress)
     stats = collect(Observer(data), samples, options.method, progress)
     return Calibrated(data, samples, stats, ranges_of(stats, options.method, options.percentile))
@@ -105,12 +90,8 @@ def quantize(calibrated: Calibrated, options: PtqOptions, progress: Progress = s
     plan = make_plan(model, options.rules, calibrated.ranges, options.pins)
     adjustments = Adjustments()
     if options.adaptive_rounding:
-        from edgepack.quantize.rounding import adapt_rounding
-
         adjustments = adapt_rounding(calibrated, plan, progress)
     if options.bias_correction:
-        from edgepack.quantize.bias_correction import correct_biases
-
         adjustments = correct_biases(calibrated, plan, adjustments, progress)
     apply_plan(model, plan, options.io, adjustments)
     return PtqResult(write_model(model), plan, adjustments)

@@ -16,10 +16,11 @@ from edgepack.models.dataset import Samples
 from edgepack.models.handle import TensorSpec
 from edgepack.models.progress import Progress, silent
 from edgepack.models.tflite_file import parse_tflite, tensor_spec
+from edgepack.quantize.calibrated import Calibrated
 from edgepack.quantize.data import Sources, Split, as_floats, choose
 from edgepack.quantize.evaluate import agreement, run_model, score
 from edgepack.quantize.params import QParams
-from edgepack.quantize.ptq import Calibrated, PtqOptions, PtqResult, calibrate, quantize
+from edgepack.quantize.ptq import PtqOptions, PtqResult, calibrate, quantize
 from edgepack.quantize.recipe import INTEGER_SCHEMES, QuantizeRecipe
 from edgepack.quantize.rules import Rules, read_rules, rules_from, uniform
 from edgepack.quantize.validate import check_quantized
