@@ -113,6 +113,7 @@ class FaultProxy:
         self._incidents = sorted(incidents, key=lambda incident: incident.after_bytes)
         self._holds_host = holds_host
         self._listener: socket.socket | None = None
+        self._port = 0
         self._host: socket.socket | None = None
         self._device: socket.socket | None = None
         self._ended = threading.Event()
@@ -125,10 +126,8 @@ class FaultProxy:
 
     @property
     def url(self) -> str:
-        """Where it listens at present."""
-        if self._listener is None:
-            return "socket://127.0.0.1:0"
-        return f"socket://127.0.0.1:{self._listener.getsockname()[1]}"
+        """Where it listens, or listened last."""
+        return f"socket://127.0.0.1:{self._port}"
 
     @property
     def in_use(self) -> bool:
@@ -146,7 +145,7 @@ class FaultProxy:
         return self._to_device.passed + self._to_host.passed
 
     def __enter__(self) -> FaultProxy:
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listen(socket.create_server(("127.0.0.1", 0)))
         self._thread.start()
         return self
 
@@ -185,7 +184,11 @@ class FaultProxy:
         """The port is gone, and comes back under another name (`url`)."""
         fresh = socket.create_server(("127.0.0.1", 0))  # first: the number must be another one
         self.vanish()
-        self._listener = fresh
+        self._listen(fresh)
+
+    def _listen(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._port = listener.getsockname()[1]
 
     def to_host(self, data: bytes) -> None:
         """Bytes that the device did not say now."""
