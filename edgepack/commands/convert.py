@@ -31,7 +31,8 @@ def convert(
     model: Annotated[
         Path,
         typer.Argument(
-            help="A .keras, .h5, .onnx, .pt2 or .tflite file, or a SavedModel's folder.",
+            help="A .keras, .h5, .onnx, .pt2 or .tflite file, a SavedModel's folder, or "
+            "file.py:function, which returns a PyTorch or Keras model.",
             show_default=False,
         ),
     ],
@@ -94,12 +95,16 @@ def convert(
     Examples:
         edgepack convert model.keras -o model.tflite
         edgepack convert model.h5 -o phone.tflite --to tflite-float16
+        edgepack convert net.py:make_model -o model.tflite
         edgepack convert saved_model/ -o model.tflite --input-shape audio:1x16000
         edgepack convert model.keras -o model.tflite --data samples.npz --report report.json
     """
+    import tempfile
+
     from edgepack.convert.base import ConvertOptions
     from edgepack.convert.shapes import parse_input_shape
     from edgepack.pipeline.convert import convert_cached
+    from edgepack.pipeline.convert_entry import names_entry, save_entry
 
     options = ConvertOptions(
         to=to.value,
@@ -111,7 +116,9 @@ def convert(
         memory_limit=memory_limit,
     )
     _check_destination(model, destination)
-    with out().progress() as progress:
+    with out().progress() as progress, tempfile.TemporaryDirectory() as folder:
+        if names_entry(model):
+            model = save_entry(model, Path(folder), time_limit, progress)
         done = convert_cached(model, options, progress=progress)
     _write(destination, done.path.read_bytes())
     if report is not None:

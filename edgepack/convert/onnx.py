@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,15 +24,16 @@ _LAYOUTS = {3: ("NCW", "NWC"), 4: ("NCHW", "NHWC")}
 
 
 class OnnxSource(TracedSource):
-    """A float ONNX graph as a TensorFlow function; ONNX Runtime is its source framework."""
+    """A float ONNX graph as a TensorFlow function."""
 
-    runner: OrtRunner
+    # of inputs in the source's layout: ONNX Runtime, or the framework that the graph came from
+    runner: Callable[[tuple[Array, ...]], tuple[Array, ...]]
     # per input and output, whether the .tflite has its channels last and the source first
     moved_inputs: list[bool]
     moved_outputs: list[bool]
 
     def run(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-        """ONNX Runtime's outputs, in the layout of the `.tflite`."""
+        """The source framework's outputs, in the layout of the `.tflite`."""
         sample = zip(inputs, self.moved_inputs, strict=True)
         outputs = self.runner(tuple(channels_first(a) if moved else a for a, moved in sample))
         pairs = zip(outputs, self.moved_outputs, strict=True)
@@ -52,6 +54,16 @@ def open_source(request: Request, stages: Stages) -> Source:
     with stages("load", f"loading {request.path.name}"):
         proto = onnx_child.read_onnx(request.path)
         description = onnx_child.describe(proto, request.path)
+    return open_proto(request, stages, proto, description)
+
+
+def open_proto(request: Request, stages: Stages, proto: Any, description: dict[str, Any]) -> Source:
+    """The same with a model that was parsed and described.
+
+    Raises:
+        EdgepackError: as `open_source`.
+    """
+    with stages("shapes", "inferring shapes"):
         specs, warnings = fixed_inputs(request, description)
         onnx_prepare.name_nodes(proto)
         onnx_prepare.fix_shapes(proto, specs)

@@ -43,4 +43,9 @@ CONVERTERS: dict[ModelFormat, Converter] = {
     ModelFormat.ONNX: Converter(
         "edgepack.convert.onnx:open_source", ("onnx", "onnxruntime", "onnx2tf"), "onnx"
     ),
+    ModelFormat.PT2: Converter(
+        "edgepack.convert.pt2:open_source",
+        ("torch", "onnxscript", "onnx", "onnxruntime", "onnx2tf"),
+        "torch",
+    ),
 }

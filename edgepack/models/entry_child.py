@@ -25,7 +25,7 @@ def make_data(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Task: call a function that makes data. Arguments: `file`, `function`, `seed`, `out`."""
     random.seed(arguments["seed"])
     np.random.seed(arguments["seed"])
-    value = _call(arguments, progress, {})
+    value = call_entry(arguments, progress, {})
     dataset = dataset_from(value, f"{Path(arguments['file']).name}:{arguments['function']}")
     write_dataset(Path(arguments["out"]), dataset)
     return {"train": len(dataset.train), "test": len(dataset.test), "split": dataset.split}
@@ -42,7 +42,7 @@ def make_model(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     offered: dict[str, Any] = {}
     if arguments["data"] is not None:
         offered["data"] = read_dataset(Path(arguments["data"]))
-    model = _call(arguments, progress, offered)
+    model = call_entry(arguments, progress, offered)
     if not isinstance(model, keras.Model):
         raise ConfigError(
             f"{_stage(arguments)} returned a {type(model).__name__}", allowed="a keras.Model"
@@ -61,7 +61,7 @@ def measure(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     with np.load(arguments["data"], allow_pickle=False) as arrays:
         labels = arrays["labels"] if "labels" in arrays.files else None
         offered = {"outputs": arrays["outputs"], "labels": labels}
-    value = _call(arguments, progress, offered)
+    value = call_entry(arguments, progress, offered)
     try:
         return {"value": float(value)}
     except (TypeError, ValueError):
@@ -74,7 +74,13 @@ def _stage(arguments: dict[str, Any]) -> str:
     return f"{Path(arguments['file']).stem}:{arguments['function']}"
 
 
-def _call(arguments: dict[str, Any], progress: Progress, offered: dict[str, Any]) -> Any:
+def call_entry(arguments: dict[str, Any], progress: Progress, offered: dict[str, Any]) -> Any:
+    """Call the function `function` of `file` with those of the offered arguments that it takes.
+
+    Raises:
+        ConfigError: it does not exist, takes an unknown argument, or raised.
+        MissingToolError: it imports a package that is not installed.
+    """
     stage = _stage(arguments)
 
     def report(fraction: float | None, message: str) -> None:

@@ -21,6 +21,7 @@ class ModelFormat(Enum):
     KERAS_H5 = "h5"
     SAVED_MODEL = "saved_model"
     ONNX = "onnx"
+    PT2 = "pt2"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from edgepack.models.h5_file import check_h5, load_h5
 from edgepack.models.handle import ModelFormat, ModelHandle
 from edgepack.models.keras_file import check_keras, load_keras_file
 from edgepack.models.onnx_file import check_onnx, load_onnx
+from edgepack.models.pt2_file import check_pt2, load_pt2
 from edgepack.models.saved_model_file import (
     check_saved_model,
     is_saved_model,
@@ -59,6 +60,7 @@ FORMATS: dict[ModelFormat, FormatRow] = {
             load_saved_model,
         ),
         FormatRow(ModelFormat.ONNX, "ONNX (.onnx)", (".onnx",), check_onnx, load_onnx),
+        FormatRow(ModelFormat.PT2, "PyTorch (.pt2)", (".pt2",), check_pt2, load_pt2),
     )
 }
 SUFFIXES = {suffix: row.format for row in FORMATS.values() for suffix in row.suffixes}

@@ -12,6 +12,7 @@ from edgepack.convert.rewrites import (
     gelu,
     hard_swish,
     relu6_forms,
+    transposes,
 )
 from edgepack.convert.rewrites.editor import Editor
 
@@ -43,6 +44,7 @@ class Applied:
 
 
 REWRITES: tuple[Rewrite, ...] = (
+    Rewrite("transposes", "TRANSPOSE in pairs or into weights", transposes.apply, exact=False),
     Rewrite("relu6_forms", "minimum and maximum as RELU6", relu6_forms.apply, exact=True),
     Rewrite("hard_swish", "HARD_SWISH from its parts", hard_swish.apply, exact=False),
     Rewrite("gelu", "GELU from its parts", gelu.apply, exact=False),
