@@ -1,0 +1,293 @@
+"""A float `.tflite` and its plan as a TensorFlow function that can be trained.
+
+The plan is the one that `apply` carries out, so the points where values are rounded, shared scales
+and the types of weights are those of the integer model by construction. BatchNorm is folded in a
+`.tflite` already: what is trained are the folded weights, with its statistics frozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgepack.convert.flatbuffer import read_model, write_model
+from edgepack.convert.rewrites.editor import Editor
+from edgepack.errors import UnsupportedError
+from edgepack.quantize import qat_ops
+from edgepack.quantize.layers import weight_form
+from edgepack.quantize.observe import Key
+from edgepack.quantize.params import WEIGHT_LEVELS, QParams
+from edgepack.quantize.plan import OpKey, Plan, Range
+from edgepack.quantize.policy import WEIGHTED, Kind, kind_of
+from edgepack.quantize.qat_numbers import Value
+from edgepack.quantize.qat_range import MAX_FACTOR, LearnedRange
+from edgepack.quantize.schemes import OpScheme
+from edgepack.types import Array, DType
+
+_SHOWN = 6
+_CLIP_STEPS = 40  # clips tried for weights of few levels
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operator.
+
+    Attributes:
+        position: in the graph.
+        op: TFLite's name.
+        name: of the output.
+        inputs, output: tensors.
+        constants: the inputs' values where they are constant.
+        options: the schema's.
+        shape: of the output for one sample.
+        scheme: None for one that touches no floats.
+    """
+
+    position: int
+    op: str
+    name: str
+    inputs: tuple[int, ...]
+    output: int
+    constants: tuple[Array | None, ...]
+    options: Any
+    shape: tuple[int, ...]
+    scheme: OpScheme | None
+
+
+def nodes_of(model: Any, plan: Plan) -> list[Node]:
+    """The operators of a model that can be trained.
+
+    Raises:
+        UnsupportedError: an operator that cannot, by name.
+    """
+    editor, graph = Editor(model), model.subgraphs[0]
+    found, problems = [], []
+    for position, operator in enumerate(graph.operators):
+        op = editor.name(operator)
+        inputs = tuple(int(i) for i in operator.inputs)
+        output = int(operator.outputs[0])
+        name = editor.tensor_name(graph, output)
+        constants = tuple(editor.constant(graph, i) for i in inputs)
+        shape = editor.shape(graph, output)
+        scheme = plan.schemes.get((0, position))
+        node = Node(
+            position, op, name, inputs, output, constants, operator.builtinOptions, shape, scheme
+        )
+        if all(c is not None for c in constants) and scheme is None:
+            continue
+        trouble = _trouble(node)
+        if trouble:
+            problems.append(f"{op} {name!r}: {trouble}")
+        found.append(node)
+    if problems:
+        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        raise UnsupportedError(
+            "this model cannot be fine-tuned: " + "; ".join(problems[:_SHOWN]) + more,
+            allowed=f"the operators {', '.join(sorted(qat_ops.KNOWN))}",
+            next_step="quantize it without --qat; --adaptive-rounding and --bias-correction need "
+            "no training",
+        )
+    return found
+
+
+def _trouble(node: Node) -> str | None:
+    if node.op not in qat_ops.KNOWN:
+        return "no gradient is known for it here"
+    if node.op in WEIGHTED and node.constants[WEIGHTED[node.op].weights] is None:
+        return "its weights are computed"
+    if not node.shape or node.shape[0] != 1:
+        return f"its output {list(node.shape)} has no batch axis of 1"
+    return qat_ops.batch_trouble(node.op, node.constants, node.options)
+
+
+class Simulation:
+    """The trainable model.
+
+    Args:
+        data: the float `.tflite`.
+        plan: for it.
+        fixed: tensors whose range the user has given; they are not learned.
+    """
+
+    def __init__(self, data: bytes, plan: Plan, fixed: Sequence[str] = ()) -> None:
+        self._data, self._plan = data, plan
+        model = read_model(data)
+        if len(model.subgraphs) > 1:
+            raise UnsupportedError(
+                "this model has loops, which cannot be fine-tuned",
+                next_step="quantize it without --qat",
+            )
+        self.graph, self.editor = model.subgraphs[0], Editor(model)
+        self.nodes = nodes_of(model, plan)
+        self.inputs = [int(i) for i in self.graph.inputs]
+        self.outputs = [int(i) for i in self.graph.outputs]
+        self.weights: dict[int, Any] = {}
+        self.clips: dict[OpKey, Any] = {}
+        self.clip_starts: dict[OpKey, Array] = {}
+        self.ranges: dict[int, LearnedRange] = {}
+        self._of = self._classes()
+        self._make(frozenset(fixed))
+
+    # -- variables ----------------------------------------------------------------------------
+
+    def _classes(self) -> dict[int, int]:
+        """Tensor -> the one that stands for all that share its scale."""
+        parent: dict[int, int] = {}
+
+        def root(t: int) -> int:
+            while parent.get(t, t) != t:
+                t = parent[t]
+            return t
+
+        tensors = self._plan.tensors
+        for node in self.nodes:
+            if node.scheme is None or node.scheme.is_float or kind_of(node.op) is not Kind.SAME:
+                continue
+            for slot, tensor in enumerate(node.inputs):
+                here = tensors.get((0, tensor))
+                shared = self._plan.slots.get((0, node.position, slot))
+                if here is not None and here == shared == tensors.get((0, node.output)):
+                    parent[root(node.output)] = root(tensor)
+        return {t: root(t) for (g, t), params in tensors.items() if g == 0 and params}
+
+    def _make(self, fixed: frozenset[str]) -> None:
+        import keras
+
+        names = {t: self.editor.tensor_name(self.graph, t) for t in self._of}
+        given = {self._of[n.output] for n in self.nodes if kind_of(n.op) is Kind.FIXED
+                 and n.output in self._of}  # fmt: skip
+        given |= {self._of[t] for t, name in names.items() if name in fixed}
+        for tensor in sorted(set(self._of.values())):
+            params = self._plan.tensors[0, tensor]
+            assert params is not None
+            self.ranges[tensor] = LearnedRange(params, learned=tensor not in given)
+        for node in self.nodes:
+            if node.op not in qat_ops.WEIGHTED:
+                continue
+            slots = WEIGHTED[node.op]
+            for slot in (slots.weights, slots.bias):
+                value = node.constants[slot] if slot < len(node.inputs) else None
+                if value is not None and node.inputs[slot] not in self.weights:
+                    self.weights[node.inputs[slot]] = keras.Variable(value)
+            if node.scheme is not None and not node.scheme.is_float:
+                start = _clip_start(node)
+                self.clip_starts[0, node.position] = start
+                self.clips[0, node.position] = keras.Variable(np.zeros_like(start))
+
+    def trainable(self) -> list[Any]:
+        """The variables, in a fixed order: weights and biases, clips, ranges."""
+        found = [self.weights[k] for k in sorted(self.weights)]
+        found += [self.clips[k] for k in sorted(self.clips)]
+        for tensor in sorted(self.ranges):
+            if self.ranges[tensor].learned:
+                found += self.ranges[tensor].variables
+        return found
+
+    # -- computing ----------------------------------------------------------------------------
+
+    def run(
+        self, inputs: Sequence[Any], *, quantized: bool = True, watch: dict[int, Any] | None = None
+    ) -> dict[int, Value]:
+        """All tensors for a batch.
+
+        Args:
+            inputs: float32, one per input.
+            quantized: False computes as the float model.
+            watch: gets each class's real values before they are rounded, for moving averages.
+        """
+        grids = {t: r.grid() for t, r in self.ranges.items()} if quantized else {}
+        from edgepack.quantize.qat_run import Run
+
+        run = Run(self, grids, watch)
+        for tensor, value in zip(self.inputs, inputs, strict=True):
+            run.values[tensor] = run.placed(tensor, Value(value))
+        for node in self.nodes:
+            run.values[node.output] = run.node(node)
+        return run.values
+
+    def scores(self) -> int:
+        """The tensor to compute a loss on: the input of a final softmax or sigmoid, or output 0."""
+        last = self._maker(self.outputs[0])
+        return last.inputs[0] if last is not None and self.activation else self.outputs[0]
+
+    @property
+    def activation(self) -> str | None:
+        """SOFTMAX or LOGISTIC where the model ends in one."""
+        last = self._maker(self.outputs[0])
+        return last.op if last is not None and last.op in ("SOFTMAX", "LOGISTIC") else None
+
+    def _maker(self, tensor: int) -> Node | None:
+        return next((n for n in self.nodes if n.output == tensor), None)
+
+    def grid_for(self, tensor: int) -> int | None:
+        """The class of a tensor that is quantized."""
+        return self._of.get(tensor)
+
+    def slot(self, node: Node, slot: int) -> QParams | None:
+        """How an operator wants to read an input."""
+        return self._plan.slots.get((0, node.position, slot))
+
+    def same_as_tensor(self, node: Node, slot: int) -> bool:
+        """Whether an operator reads a tensor as it is stored."""
+        key = (0, node.inputs[slot])
+        return key in self._plan.tensors and self._plan.tensors[key] == self.slot(node, slot)
+
+    def clip(self, key: OpKey) -> Any:
+        """The largest magnitude of an operator's weights."""
+        import tensorflow as tf
+
+        bounded = tf.clip_by_value(self.clips[key], -MAX_FACTOR, MAX_FACTOR)
+        return self.clip_starts[key] * tf.exp(bounded)
+
+    # -- result -------------------------------------------------------------------------------
+
+    def trained_model(self) -> bytes:
+        """The float model with the trained weights, clipped as in training."""
+        model = read_model(self._data)
+        editor, graph = Editor(model), model.subgraphs[0]
+        values = {t: np.asarray(v) for t, v in self.weights.items()}
+        for node in self.nodes:
+            if (0, node.position) in self.clips:
+                tensor = node.inputs[WEIGHTED[node.op].weights]
+                clip = np.asarray(self.clip((0, node.position)))
+                values[tensor] = np.clip(values[tensor], -clip, clip)
+        for tensor, value in values.items():
+            graph.tensors[tensor].buffer = editor.add_buffer(np.asarray(value, np.float32))
+        return write_model(model)
+
+    def trained_ranges(self) -> dict[Key, Range]:
+        """Ranges from which `make_plan` makes the grids of the simulation."""
+        return {
+            (0, t): self.ranges[root].exported()
+            for t, root in self._of.items()
+            if self.ranges[root].learned
+        }
+
+    def params(self) -> dict[Key, QParams]:
+        """The grids as they are now."""
+        return {(0, t): self.ranges[root].params() for t, root in self._of.items()}
+
+
+def _clip_start(node: Node) -> Array:
+    """Where the weights' clips begin: the largest weight, or with few levels the least error."""
+    assert node.scheme is not None
+    dtype, axis = weight_form(node.op, node.scheme)
+    weights = node.constants[WEIGHTED[node.op].weights]
+    assert weights is not None
+    others = tuple(i for i in range(weights.ndim) if i != axis)
+    largest = np.maximum(np.abs(weights).max(axis=others, keepdims=True), 1e-12)
+    if dtype is not DType.INT4:
+        return np.asarray(largest, np.float32)
+    levels = WEIGHT_LEVELS[dtype]
+    best, found = np.full(largest.shape, np.inf), largest
+    for step in range(_CLIP_STEPS):
+        clip = largest * (1.0 - step / _CLIP_STEPS * 0.8)
+        scale = clip / levels
+        stored = np.rint(np.clip(weights, -clip, clip) / scale) * scale
+        error = ((stored - weights) ** 2).sum(axis=others, keepdims=True)
+        found = np.where(error < best, clip, found)
+        best = np.minimum(error, best)
+    return np.asarray(found, np.float32)

@@ -1,0 +1,169 @@
+"""Fake quantization that computes what the integer kernels compute, with gradients.
+
+A quantized tensor is held as its units (stored value minus zero point: whole numbers in float32,
+exact below 2^24) and its grid. Forward passes are those of TFLite Micro's kernels, both roundings
+of a requantization included; backward, rounding counts as the identity (the straight-through
+estimator, Bengio et al. 2013), which gives scales the gradient of LSQ (Esser et al. 2020).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from edgepack.quantize.params import WEIGHT_LEVELS
+from edgepack.types import DType
+
+LIMITS = {DType.INT8: (-128.0, 127.0), DType.INT16: (-32768.0, 32767.0)}
+_TINY = 1e-30  # below it a scale is that of a tensor of zeros
+_WIDE_BITS = 15  # of the multiplier of kernels with 16-bit activations
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Scale and zero point of a tensor, as TensorFlow scalars (float32)."""
+
+    dtype: DType
+    scale: Any
+    zero: Any
+
+    def limits(self) -> tuple[Any, Any]:
+        """The least and the largest units."""
+        low, high = LIMITS[self.dtype]
+        return low - self.zero, high - self.zero
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor in the simulation: `units` on a `grid`, or, where that is None, real numbers."""
+
+    units: Any
+    grid: Grid | None = None
+
+    @property
+    def real(self) -> Any:
+        """Real numbers."""
+        return self.units if self.grid is None else self.units * self.grid.scale
+
+    @property
+    def stored(self) -> Any:
+        """What the integer model stores; real numbers where it stores floats."""
+        return self.units if self.grid is None else self.units + self.grid.zero
+
+
+def straight_through(smooth: Any, exact: Any) -> Any:
+    """The value of `exact` with the gradient of `smooth`."""
+    import tensorflow as tf
+
+    return smooth + tf.stop_gradient(exact - smooth)
+
+
+def half_away(x: Any) -> Any:
+    """Nearest whole number, halves away from zero."""
+    import tensorflow as tf
+
+    return tf.sign(x) * tf.floor(tf.abs(x) + 0.5)
+
+
+def grid_of(low: Any, high: Any, dtype: DType) -> Grid:
+    """The grid of a range that holds 0; as `params.activation_params`.
+
+    Args:
+        low, high: scalars, low <= 0 <= high.
+        dtype: INT8 or INT16.
+    """
+    import tensorflow as tf
+
+    smallest, largest = LIMITS[dtype]
+    if dtype is DType.INT16:
+        scale = tf.maximum(tf.maximum(-low, high) / largest, _TINY)
+        return Grid(dtype, scale, tf.zeros_like(scale))
+    scale = tf.maximum((high - low) / (largest - smallest), _TINY)
+    smooth = smallest - low / scale
+    zero = straight_through(smooth, tf.round(smooth))
+    return Grid(dtype, scale, tf.clip_by_value(zero, smallest, largest))
+
+
+def quantize(value: Value, grid: Grid) -> Value:
+    """A tensor on a grid: nearest, saturated."""
+    import tensorflow as tf
+
+    if value.grid is grid:
+        return value
+    smooth = value.real / grid.scale
+    units = straight_through(smooth, half_away(smooth))
+    return Value(tf.clip_by_value(units, *grid.limits()), grid)
+
+
+def weight_grid(weights: Any, clip: Any, dtype: DType, axis: int | None) -> tuple[Any, Any]:
+    """Weights in units, and their scales; as `params.weight_scales` on the clipped weights.
+
+    Args:
+        weights: real values.
+        clip: the largest magnitude allowed, of a shape that broadcasts over the weights.
+        dtype: INT8 or INT4.
+        axis: of the output channels, or None for one scale.
+    """
+    import tensorflow as tf
+
+    clipped = tf.clip_by_value(weights, -clip, clip)
+    others = [i for i in range(len(weights.shape)) if i != axis]
+    levels = float(WEIGHT_LEVELS[dtype])
+    scale = tf.reduce_max(tf.abs(clipped), axis=others, keepdims=True) / levels
+    scale = tf.where(scale > _TINY, scale, tf.ones_like(scale))
+    smooth = clipped / scale
+    units = tf.clip_by_value(straight_through(smooth, tf.round(smooth)), -levels, levels)
+    return units, scale
+
+
+def requantize(
+    total: Any, scales: Any, grid: Grid, low: Any | None = None, high: Any | None = None
+) -> Value:
+    """The sum of a convolution or dense layer as its kernel stores it.
+
+    Args:
+        total: whole numbers, the output channel last.
+        scales: of the sum: input scale x weight scales.
+        grid: of the output.
+        low, high: real numbers that the fused activation clamps to; None for none.
+    """
+    import tensorflow as tf
+
+    smooth = total * (scales / grid.scale)
+    ratio = tf.cast(scales, tf.float64) / tf.cast(grid.scale, tf.float64)
+    exact = _fixed_point(
+        tf.stop_gradient(tf.cast(total, tf.float64)),
+        tf.stop_gradient(ratio),
+        wide=grid.dtype is DType.INT16,
+    )
+    units = straight_through(smooth, tf.cast(exact, tf.float32))
+    least, most = grid.limits()
+    if low is not None:
+        least = tf.maximum(least, _rounded(low, grid))
+    if high is not None:
+        most = tf.minimum(most, _rounded(high, grid))
+    return Value(tf.clip_by_value(units, least, most), grid)
+
+
+def _rounded(real: Any, grid: Grid) -> Any:
+    smooth = real / grid.scale
+    return straight_through(smooth, half_away(smooth))
+
+
+def _fixed_point(total: Any, ratio: Any, *, wide: bool) -> Any:
+    """total x ratio as kernels compute it: a fraction of 31 bits, a rounding, a shift, a rounding.
+
+    With 16-bit activations the fraction has 15 bits and one rounding follows, halves upwards.
+    """
+    import tensorflow as tf
+
+    shift = tf.floor(tf.math.log(ratio) / tf.cast(tf.math.log(2.0), tf.float64)) + 1.0
+    power = tf.pow(tf.constant(2.0, tf.float64), shift)
+    if wide:
+        one = 2.0**_WIDE_BITS
+        fraction = tf.round(ratio / power * one) / one
+        return tf.floor(total * fraction * power + 0.5)
+    one = 2.0**31
+    fraction = tf.round(ratio / power * one) / one
+    left = tf.maximum(power, 1.0)
+    return half_away(half_away(total * left * fraction) * tf.minimum(power, 1.0))

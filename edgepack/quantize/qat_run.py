@@ -1,0 +1,159 @@
+"""One pass through the simulation, operator by operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgepack.quantize import qat_ops
+from edgepack.quantize.layers import weight_form
+from edgepack.quantize.params import QParams
+from edgepack.quantize.policy import WEIGHTED, Kind, kind_of
+from edgepack.quantize.qat_graph import Node, Simulation
+from edgepack.quantize.qat_numbers import (
+    Grid,
+    Value,
+    grid_of,
+    half_away,
+    quantize,
+    requantize,
+    straight_through,
+    weight_grid,
+)
+from edgepack.types import Array, DType
+
+
+@dataclass
+class Run:
+    """One pass over the operators."""
+
+    owner: Simulation
+    grids: Mapping[int, Grid]
+    watch: dict[int, Any] | None
+
+    def __post_init__(self) -> None:
+        self.values: dict[int, Value] = {}
+
+    def placed(self, tensor: int, value: Value) -> Value:
+        """A value on the grid of its tensor."""
+        root = self.owner.grid_for(tensor)
+        if root is None or not self.grids:
+            return Value(value.real)
+        if self.watch is not None and root not in self.watch:
+            self.watch[root] = value.real
+        return quantize(value, self.grids[root])
+
+    def read(self, node: Node, slot: int) -> Value:
+        """What an operator reads, converted where its plan says so."""
+        tensor, constant = node.inputs[slot], node.constants[slot]
+        params = self.owner.slot(node, slot)
+        if constant is not None:
+            return self._constant(constant, params)
+        value = self.values[tensor]
+        if not self.grids:
+            return value
+        if params is None:
+            return Value(value.real)
+        if self.owner.same_as_tensor(node, slot):
+            return value
+        return quantize(value, self._slot_grid(node, tensor, params))
+
+    def _slot_grid(self, node: Node, tensor: int, params: QParams) -> Grid:
+        """The grid of a conversion; as the planner makes it."""
+        import tensorflow as tf
+
+        out = self.owner.grid_for(node.output)
+        if kind_of(node.op) is Kind.SAME and out is not None:
+            return self.grids[out]
+        root = self.owner.grid_for(tensor)
+        if root is None or not self.owner.ranges[root].learned:
+            zero = tf.constant(float(params.zero_point))
+            return Grid(params.dtype, tf.constant(np.float32(params.scale)), zero)
+        grid = self.grids[root]
+        low, high = (units * grid.scale for units in grid.limits())
+        return grid_of(-high if grid.dtype is DType.INT16 else low, high, params.dtype)
+
+    def _constant(self, value: Array, params: QParams | None) -> Value:
+        import tensorflow as tf
+
+        if params is None or not self.grids:
+            return Value(tf.constant(value))
+        scale = tf.constant(np.float32(params.scale))
+        grid = Grid(params.dtype, scale, tf.constant(float(params.zero_point)))
+        units = params.store(value).astype(np.float32) - params.zero_point
+        return Value(tf.constant(units), grid)
+
+    def node(self, node: Node) -> Value:
+        """The output of an operator."""
+        if node.op in qat_ops.WEIGHTED:
+            return self._weighted(node)
+        if node.op in qat_ops.MOVES:
+            return self._moved(node)
+        low, high = qat_ops.clamps(node.options, node.name)
+        floats = [i for i in range(len(node.inputs)) if self._is_data(node, i)]
+        read = [self.read(node, i) for i in floats]
+        if node.op == "AVERAGE_POOL_2D" and read[0].grid is not None:
+            return self._average_pool(node, read[0], low, high)
+        out = qat_ops.REAL[node.op](
+            [v.real for v in read], node.options, node.constants, node.shape
+        )
+        return self.placed(node.output, Value(qat_ops.clamp(out, low, high)))
+
+    def _is_data(self, node: Node, slot: int) -> bool:
+        constant = node.constants[slot]
+        return constant is None or constant.dtype == np.float32
+
+    def _moved(self, node: Node) -> Value:
+        floats = [i for i in range(len(node.inputs)) if self._is_data(node, i)]
+        read = [self.read(node, i) for i in floats]
+        low, high = qat_ops.clamps(node.options, node.name)
+        units = qat_ops.MOVES[node.op](
+            [v.units for v in read], node.options, node.constants, node.shape
+        )
+        grid = read[0].grid
+        if low is None and high is None and grid is not None:
+            return Value(units, grid)
+        value = Value(qat_ops.clamp(Value(units, grid).real, low, high))
+        return self.placed(node.output, value)
+
+    def _average_pool(self, node: Node, x: Value, low: float | None, high: float | None) -> Value:
+        """The kernel takes the mean of stored values, and rounds those halves away from zero."""
+        assert x.grid is not None
+        smooth = qat_ops.average_pool(x.stored, node.options)
+        units = straight_through(smooth, half_away(smooth)) - x.grid.zero
+        if low is None and high is None:
+            return Value(units, x.grid)
+        real = qat_ops.clamp(units * x.grid.scale, low, high)
+        return quantize(Value(real), x.grid)
+
+    def _weighted(self, node: Node) -> Value:
+        import tensorflow as tf
+
+        slots, function = WEIGHTED[node.op], qat_ops.WEIGHTED[node.op]
+        low, high = qat_ops.clamps(node.options, node.name)
+        weights = self.owner.weights[node.inputs[slots.weights]]
+        has_bias = slots.bias < len(node.inputs) and node.inputs[slots.bias] in self.owner.weights
+        bias = self.owner.weights[node.inputs[slots.bias]] if has_bias else None
+        x = self.read(node, slots.x)
+        key = (0, node.position)
+        if x.grid is None or key not in self.owner.clips:
+            out = function(x.real, weights, node.options)
+            out = out if bias is None else out + bias
+            return self.placed(node.output, Value(qat_ops.clamp(out, low, high)))
+        assert node.scheme is not None
+        dtype, axis = weight_form(node.op, node.scheme)
+        units, scale = weight_grid(weights, self.owner.clip(key), dtype, axis)
+        scales = x.grid.scale * tf.reshape(scale, (-1,))
+        total = function(x.units, units, node.options)
+        if bias is not None:
+            smooth = bias / scales
+            total = total + straight_through(smooth, tf.round(smooth))
+        root = self.owner.grid_for(node.output)
+        if root is None:
+            return Value(qat_ops.clamp(total * scales, low, high))
+        if self.watch is not None:
+            self.watch.setdefault(root, qat_ops.clamp(total * scales, low, high))
+        return requantize(total, scales, self.grids[root], low, high)
