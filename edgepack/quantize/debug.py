@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from edgepack.convert.flatbuffer import read_model
+from edgepack.convert.flatbuffer import read_model, write_model
 from edgepack.convert.rewrites.editor import Editor
 from edgepack.errors import UnsupportedError
 from edgepack.models.progress import Progress, silent
@@ -44,6 +44,8 @@ class OpError:
     Attributes:
         op, name, scheme: the operator, its output tensor, how it is quantized.
         alone_db: SQNR of the model's outputs with this operator alone quantized; None: no error.
+        weights_db: the same with its weights alone rounded, its activations in float; None without
+            weights.
         sqnr_db: of its output in the whole integer model; None: no error.
         max_abs: the largest error there, in the tensor's own unit.
         cosine: of float and integer values.
@@ -59,6 +61,7 @@ class OpError:
     name: str
     scheme: str
     alone_db: float | None
+    weights_db: float | None
     sqnr_db: float | None
     max_abs: float
     cosine: float
@@ -73,6 +76,9 @@ class OpError:
     def why(self) -> tuple[str, ...]:
         """What the figures hint at, for a reader."""
         found = []
+        if self.weights_db is not None and self.alone_db is not None:
+            blame = "weights" if self.weights_db < self.alone_db + 3 else "activations"
+            found.append(f"mostly its {blame}")
         if self.saturated > 1e-3:
             found.append(f"{100 * self.saturated:.2g} % of its values lie beyond its range")
         if self.storable is not None:
@@ -152,8 +158,10 @@ def diagnose(
         if key in seen and not result.plan.schemes[key].is_float:
             operators.append(_error(calibrated, result, key, op, name, seen[key], alone.get(key)))
     spreads = _weight_spreads(calibrated, result)
+    rounded = _weights_alone(calibrated, result, samples, reference, progress)
     operators = [
-        replace(o, weight_spread=spreads.get(o.name)) if o.name in spreads else o for o in operators
+        replace(o, weight_spread=spreads.get(o.name), weights_db=rounded.get(o.name))
+        for o in operators
     ]
     # no error at all is the best; what was not tried alone (it only moves values) comes last
     operators.sort(key=lambda o: math.inf if o.alone_db is None else o.alone_db)
@@ -203,6 +211,26 @@ def _alone(
     return found
 
 
+def _weights_alone(
+    calibrated: Calibrated,
+    result: PtqResult,
+    samples: Sequence[tuple[Array, ...]],
+    reference: list[Array],
+    progress: Progress,
+) -> dict[str, float | None]:
+    """SQNR of the outputs of the float model with the weights of one operator rounded, by name."""
+    found = {}
+    for layer in layers(read_model(calibrated.data), result.plan):
+        progress(STAGE, 0.7, f"weights of {layer.name}")
+        model = read_model(calibrated.data)
+        editor, graph = Editor(model), model.subgraphs[layer.key[0]]
+        tensor = int(graph.operators[layer.key[1]].inputs[WEIGHTED[layer.op].weights])
+        stored = result.adjustments.stored.get(layer.key, layer.nearest())
+        graph.tensors[tensor].buffer = editor.add_buffer(layer.real(stored))
+        found[layer.name] = output_noise(write_model(model), samples, reference)
+    return found
+
+
 def _error(
     calibrated: Calibrated,
     result: PtqResult,
@@ -220,6 +248,7 @@ def _error(
         name=name,
         scheme=result.plan.schemes[key].name,
         alone_db=alone,
+        weights_db=None,
         sqnr_db=seen.sqnr_db,
         max_abs=seen.max_abs,
         cosine=seen.cosine,

@@ -19,6 +19,8 @@ from edgepack.quantize.ptq import PtqResult
 from edgepack.types import Array, DType
 
 _STAGE = "debug"
+# Steps outside the range from which a value counts as saturated: a softmax ends a step below 1.
+_BEYOND = 1.01
 Samples = Sequence[tuple[Array, ...]]
 
 
@@ -51,8 +53,8 @@ class Watched:
         self.count += a.size
         if params is not None:
             least, most = params.limits
-            half = params.scale / 2  # up to there rounding, not saturation, is what happens
-            self.beyond += int(((a < least - half) | (a > most + half)).sum())
+            step = _BEYOND * params.scale
+            self.beyond += int(((a < least - step) | (a > most + step)).sum())
 
     @property
     def sqnr_db(self) -> float | None:

@@ -4,7 +4,7 @@ The ladder is int4, int8, int16x8, float. From the schemes as given, whole rungs
 even all operators at the next rung miss the bound; on the last rung, as few operators as possible
 are raised: those first that take most error out of the model's output for what they cost, by
 bisection; then each is lowered again that is not needed. The order is a heuristic, the result is
-measured.
+measured: a cheaper mixture may exist, one that misses the bound is never returned as met.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class _Search:
                 continue
             trial = self._try(wanted)
             if trial.drop <= self.max_drop:
-                picked = self._fewest(chosen, wanted)
+                picked = self._lowered(self._fewest(chosen, wanted))
                 return self._mixture(first, self._try(picked), picked)
             chosen = wanted
             best = min(best, (trial, wanted), key=lambda b: b[0].drop)
@@ -178,12 +178,22 @@ class _Search:
                 high = middle
             else:
                 low = middle
-        kept = order[:high]
-        for entry in sorted(kept, key=lambda e: -e[0].macs):
-            fewer = [e for e in kept if e is not entry]
-            if self._try(_merged(base, fewer)).drop <= self.max_drop:
-                kept = fewer
-        return _merged(base, kept)
+        return _merged(base, order[:high])
+
+    def _lowered(self, chosen: Chosen) -> Chosen:
+        """The same without what is not needed: each back as given, or else one rung down."""
+        for entry in sorted(chosen, key=lambda e: -e[0].macs):
+            unit, scheme = entry
+            others = [e for e in chosen if e[0].name != unit.name]
+            steps = [others]
+            below = self.ladder[self.ladder.index(scheme) - 1]
+            if self._level(below) > self._level(unit.scheme) and self._has_kernel(unit, below):
+                steps.append(_merged(others, [(unit, below)]))
+            for fewer in steps:
+                if self._try(fewer).drop <= self.max_drop:
+                    chosen = fewer
+                    break
+        return chosen
 
     def _ranked(self, base: Chosen, wanted: Chosen) -> Chosen:
         """The raises, those first that remove most noise for their cost."""
@@ -212,7 +222,7 @@ class _Search:
             if trial.raised == names:
                 return trial
         _, result = raised(self.calibrated, self.options, chosen)
-        drop = self.accuracy - self.measure(result)
+        drop = float(self.accuracy - self.measure(result))
         trial = Trial(names, drop, len(result.data))
         self.trials.append(trial)
         text = f"{len(names)} operators raised: {drop:+.2f} points lost, {trial.bytes} bytes"
