@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from edgepack.convert.rewrites.editor import Editor
-from edgepack.models.tflite_file import type_name
 from edgepack.ops.shared.int4 import pack_int4
+from edgepack.quantize.finish import drop_unused, set_versions
 from edgepack.quantize.float_lstm import SLOTS as LSTM_SLOTS
 from edgepack.quantize.layers import Adjustments, layer_at
 from edgepack.quantize.params import (
@@ -20,8 +20,9 @@ from edgepack.quantize.params import (
 from edgepack.quantize.plan import OpKey, Params, Plan
 from edgepack.quantize.policy import WEIGHTED, Weighted
 from edgepack.quantize.schemes import OpScheme
-from edgepack.quantize.versions import operator_version
 from edgepack.types import Array, DType
+
+_LSTM_INPUTS = 24  # with those of layer normalization
 
 
 def apply_plan(
@@ -73,8 +74,8 @@ class _Applier:
             ] + ends.get(g, [])
         self._interface(io)
         self.editor.sweep()
-        self._drop_unused()
-        self._versions()
+        drop_unused(self.model)
+        set_versions(self.editor)
 
     # -- operators ----------------------------------------------------------------------------
 
@@ -210,8 +211,27 @@ class _Applier:
                 np.float32(source.scale) * scale,
                 wide,
             )
-        # plain LSTMs have none of the intermediate values that the file format can describe
-        operator.intermediates = None
+        operator.intermediates = np.array(self._intermediates(graph, position, inputs), np.int32)
+        inputs += [-1] * (_LSTM_INPUTS - len(inputs))  # TFLM counts them
+
+    def _intermediates(self, graph: Any, position: int, inputs: list[int]) -> list[int]:
+        """The five tensors that LiteRT wants described; a plain LSTM uses the scale of the last."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        g = next(i for i, other in enumerate(self.model.subgraphs) if other is graph)
+        hidden = self.plan.tensors[g, inputs[LSTM_SLOTS.hidden]]
+        made = []
+        gate = QParams(DType.INT16, 2.0**-12, 0)  # Q3.12, which sigmoid and tanh read
+        for number, params in enumerate((gate, gate, gate, gate, hidden)):
+            raw = schema.TensorT()
+            raw.shape = np.zeros(1, np.int32)  # no elements: TFLM demands it
+            raw.buffer = 0
+            raw.name = f"lstm_{g}_{position}_intermediate_{number}".encode()
+            raw.hasRank = True
+            self._set(raw, params)
+            graph.tensors.append(raw)
+            made.append(len(graph.tensors) - 1)
+        return made
 
     def _result(self, g: int, position: int, params: Params, ends: list[Any]) -> None:
         """A subgraph's output, converted if need be."""
@@ -325,84 +345,6 @@ class _Applier:
             read = [inner if int(i) == tensor else int(i) for i in operator.inputs]
             operator.inputs = np.array(read, np.int32)
 
-    # -- the end ------------------------------------------------------------------------------
-
-    def _drop_unused(self) -> None:
-        """Empty the tensors that nothing names any more, so that no float seems to be left."""
-        for graph in self.model.subgraphs:
-            used = {
-                int(i)
-                for o in graph.operators
-                for group in (o.inputs, o.outputs, o.intermediates)
-                for i in ([] if group is None else group)
-                if i >= 0
-            }
-            used |= {int(i) for i in (*graph.inputs, *graph.outputs)}
-            order = [i for i in range(len(graph.tensors)) if i in used]
-            place = {old: new for new, old in enumerate(order)}
-            graph.tensors = [graph.tensors[i] for i in order]
-            for o in graph.operators:
-                o.inputs = _moved(o.inputs, place)
-                o.outputs = _moved(o.outputs, place)
-                if o.intermediates is not None:
-                    o.intermediates = _moved(o.intermediates, place)
-            graph.inputs, graph.outputs = _moved(graph.inputs, place), _moved(graph.outputs, place)
-            if graph is self.model.subgraphs[0]:
-                for signature in self.model.signatureDefs or []:
-                    for entry in (*(signature.inputs or []), *(signature.outputs or [])):
-                        entry.tensorIndex = place[entry.tensorIndex]
-        self._drop_buffers()
-
-    def _drop_buffers(self) -> None:
-        """Remove buffers without a reader; number 0 stays the empty one."""
-        owners: list[Any] = [t for g in self.model.subgraphs for t in g.tensors]
-        owners += list(self.model.metadata or [])
-        used = {0} | {owner.buffer for owner in owners}
-        order = [i for i in range(len(self.model.buffers)) if i in used]
-        place = {old: new for new, old in enumerate(order)}
-        self.model.buffers = [self.model.buffers[i] for i in order]
-        for owner in owners:
-            owner.buffer = place[owner.buffer]
-
-    def _versions(self) -> None:
-        """Each operator's version for the types that it has now."""
-        for graph in self.model.subgraphs:
-
-            def kind(tensor: int, graph: Any = graph) -> str | None:
-                return None if tensor < 0 else type_name(graph.tensors[tensor].type)
-
-            for operator in graph.operators:
-                op = self.editor.name(operator)
-                old = self.model.operatorCodes[operator.opcodeIndex].version
-                types = [kind(int(i)) for i in operator.inputs]
-                made = [kind(int(i)) or "" for i in operator.outputs]
-                options = vars(operator.builtinOptions) if operator.builtinOptions else {}
-                version = max(old, operator_version(op, types, made, options))
-                operator.opcodeIndex = self._code(op, version)
-        self._drop_codes()
-
-    def _code(self, op: str, version: int) -> int:
-        from ai_edge_litert import schema_py_generated as schema
-
-        value = getattr(schema.BuiltinOperator, op)
-        for index, code in enumerate(self.model.operatorCodes):
-            known = max(code.builtinCode, code.deprecatedBuiltinCode)
-            if known == value and code.version == version:
-                return index
-        code = schema.OperatorCodeT()
-        code.builtinCode, code.deprecatedBuiltinCode = value, min(value, 127)
-        code.version = version
-        self.model.operatorCodes.append(code)
-        return len(self.model.operatorCodes) - 1
-
-    def _drop_codes(self) -> None:
-        operators = [o for g in self.model.subgraphs for o in g.operators]
-        order = sorted({o.opcodeIndex for o in operators})
-        place = {old: new for new, old in enumerate(order)}
-        self.model.operatorCodes = [self.model.operatorCodes[i] for i in order]
-        for operator in operators:
-            operator.opcodeIndex = place[operator.opcodeIndex]
-
 
 def _converted(has: Params, io: DType) -> Params:
     """The same values in another type."""
@@ -412,10 +354,6 @@ def _converted(has: Params, io: DType) -> Params:
         return QParams(io, has.scale, has.zero_point + 128)
     low, high = has.limits
     return activation_params(low, high, io)
-
-
-def _moved(values: Any, place: dict[int, int]) -> Any:
-    return np.array([place[int(i)] if i >= 0 else -1 for i in values], np.int32)
 
 
 def _quantization(scales: Array, zero_point: int, axis: int) -> Any:

@@ -138,8 +138,9 @@ def score(outputs: Array, labels: Array | None) -> Score | None:
         classes = flat[:, 0].astype(np.int64)
         if scores.shape[1] == 1 and set(np.unique(classes)) == {0, 1}:
             return Score("auc", auc(scores[:, 0], classes), len(classes), None, {})
-        if scores.shape[1] > 1 and classes.min() >= 0 and classes.max() < scores.shape[1]:
-            return _classified(scores, classes)
+        if scores.shape[1] > 1:
+            known = classes.min() >= 0 and classes.max() < scores.shape[1]
+            return _classified(scores, classes) if known else None
     metric = main_metric(outputs, labels)
     if metric is None:
         return None

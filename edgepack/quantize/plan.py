@@ -163,8 +163,8 @@ class _Planner:
             more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
             raise UnsupportedError(
                 "; ".join(problems[:_SHOWN]) + more,
-                next_step="keep them in float: add a rule with their op, or a scope, and "
-                'the scheme "float" at the end of the recipe (--recipe)',
+                next_step="give them another scheme, such as float: a rule with their op or a "
+                "scope at the end of the recipe (--recipe)",
             )
 
     def _refusal(self, op: str, scheme: OpScheme) -> str | None:
@@ -176,6 +176,8 @@ class _Planner:
         known = op in OPS and dtype in OPS[op].types
         if not known or (op in FIXED and dtype not in FIXED[op]):
             return f"no kernel with {dtype.value} activations"
+        if kind_of(op) is Kind.LSTM and dtype is DType.INT16:
+            return "LiteRT, which evaluates it here, has no kernel with INT16 activations"
         return None
 
     def _has_floats(self, graph: Any, operator: Any) -> bool:
@@ -289,7 +291,7 @@ class _Planner:
         kept = []
         for slot in self._slots(g, position):
             outer, inner = _ids(operator.inputs)[slot], _ids(graphs[body].inputs)[slot]
-            shared = self._new(body, inner, scheme.activation)
+            shared = self._new(body, inner, self._loop_type(body, slot, scheme))
             shared.join(self._new(condition, _ids(graphs[condition].inputs)[slot], shared.dtype))
             shared.join(self._new(g, _ids(operator.outputs)[slot], shared.dtype))
             self._tie(g, outer, shared)
@@ -300,6 +302,15 @@ class _Planner:
         for slot, shared in kept:
             self._tie(body, _ids(graphs[body].outputs)[slot], shared)
             self.result_groups[body, slot] = shared
+
+    def _loop_type(self, body: int, slot: int, scheme: OpScheme) -> DType:
+        """A loop's variable has the type of what the body makes for it, else the loop's own."""
+        graph = self.model.subgraphs[body]
+        made = _ids(graph.outputs)[slot]
+        for position, operator in enumerate(graph.operators):
+            if made in _ids(operator.outputs) and (body, position) in self.made.schemes:
+                return self.made.schemes[body, position].activation
+        return scheme.activation
 
     def _lstm(self, g: int, position: int, operator: Any, output: _Group) -> None:
         inputs = _ids(operator.inputs)

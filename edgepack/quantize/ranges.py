@@ -23,7 +23,8 @@ DEFAULT_PERCENTILE = 99.99
 _MOMENTUM = 0.95  # of the moving average: what each further sample leaves of the average
 _BINS = 2048
 _LEVELS = 256
-_CANDIDATES = 64  # ranges tried for mse and entropy
+_CANDIDATES = 48  # places tried for each end of a range, for mse and entropy
+_NARROWEST = 0.02  # of the extreme
 _STAGE = "calibrate"
 
 
@@ -155,11 +156,24 @@ def _percentile(stats: TensorStats, percentile: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _candidates(stats: TensorStats) -> Iterator[tuple[float, float]]:
-    """Ranges from the full one inwards; one that begins at 0 keeps doing so."""
-    for step in range(_CANDIDATES):
-        factor = 1.0 - step / _CANDIDATES * 0.9
-        yield min(stats.low, 0.0) * factor, max(stats.high, 0.0) * factor
+def _search(stats: TensorStats, cost: Callable[[float, float], float]) -> tuple[float, float]:
+    """The range of least cost: one end after the other moves inwards, the farther one first.
+
+    Both ends keep their side of 0, which every range holds.
+    """
+    span = [min(stats.low, 0.0), max(stats.high, 0.0)]
+    factors = np.geomspace(1.0, _NARROWEST, _CANDIDATES)
+    order = (0, 1) if -span[0] > span[1] else (1, 0)
+    for end in (*order, *order):
+        farthest = (min(stats.low, 0.0), max(stats.high, 0.0))[end]
+        if farthest == 0:
+            continue
+        tried = []
+        for factor in factors:
+            span[end] = farthest * float(factor)
+            tried.append(cost(*span))
+        span[end] = farthest * float(factors[int(np.argmin(tried))])
+    return span[0], span[1]
 
 
 def _centres(stats: TensorStats) -> Array:
@@ -169,36 +183,27 @@ def _centres(stats: TensorStats) -> Array:
 
 def _least_error(stats: TensorStats) -> tuple[float, float]:
     assert stats.histogram is not None
-    centres, best, found = _centres(stats), np.inf, (stats.low, stats.high)
-    for low, high in _candidates(stats):
+    centres, counts = _centres(stats), stats.histogram.astype(np.float64)
+
+    def error(low: float, high: float) -> float:
         step = (high - low) / (_LEVELS - 1)
-        if step <= 0:
-            break
         stored = np.rint((np.clip(centres, low, high) - low) / step) * step + low
-        error = float(((stored - centres) ** 2 * stats.histogram).sum())
-        # inside a bin the position is not known; the grid's own error there is step^2 / 12
-        inside = stats.histogram[(centres >= low) & (centres <= high)].sum()
-        error += float(inside) * step**2 / 12
-        if error < best:
-            best, found = error, (low, high)
-    return found
+        # where in its bin a value lies is not known; the grid's own error there is step^2 / 12
+        inside = counts[(centres >= low) & (centres <= high)].sum()
+        return float(((stored - centres) ** 2 * counts).sum() + inside * step**2 / 12)
+
+    return _search(stats, error)
 
 
 def _most_information(stats: TensorStats) -> tuple[float, float]:
     assert stats.histogram is not None
     centres = _centres(stats)
-    counts = stats.histogram.astype(np.float64).copy()
+    counts = stats.histogram.astype(np.float64)
     # Exact zeros, of which a ReLU makes most of a tensor, are stored exactly by any range.
-    zero = np.abs(centres) <= (centres[1] - centres[0]) / 2
-    counts[zero] = 0
-    best, found = np.inf, (stats.low, stats.high)
-    for low, high in _candidates(stats):
-        if high <= low or counts.sum() == 0:
-            break
-        divergence = _divergence(centres, counts, low, high)
-        if divergence < best:
-            best, found = divergence, (low, high)
-    return found
+    counts[np.abs(centres) <= (centres[1] - centres[0]) / 2] = 0
+    if counts.sum() == 0:
+        return stats.low, stats.high
+    return _search(stats, lambda low, high: _divergence(centres, counts, low, high))
 
 
 def _divergence(centres: Array, counts: Array, low: float, high: float) -> float:
