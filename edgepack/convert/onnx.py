@@ -20,6 +20,7 @@ from edgepack.convert.tf_trace import TracedSource, trace
 from edgepack.models.handle import TensorSpec
 from edgepack.types import Array, Shape
 
+MAX_IR_VERSION = 10
 _LAYOUTS = {3: ("NCW", "NWC"), 4: ("NCHW", "NHWC")}
 
 
@@ -65,8 +66,11 @@ def open_proto(request: Request, stages: Stages, proto: Any, description: dict[s
     """
     with stages("shapes", "inferring shapes"):
         specs, warnings = fixed_inputs(request, description)
+        # what later versions of the container added, ONNX Runtime may not read yet
+        proto.ir_version = min(proto.ir_version, MAX_IR_VERSION)
         onnx_prepare.name_nodes(proto)
         onnx_prepare.fix_shapes(proto, specs)
+        onnx_prepare.explicit_pads(proto)
     first = onnx_prepare.channels_first_inputs(proto)
     for spec in description["inputs"]:
         if spec["name"] in first:
@@ -81,6 +85,7 @@ def open_proto(request: Request, stages: Stages, proto: Any, description: dict[s
     with stages("onnx2tf", f"converting {nodes} ONNX nodes to TensorFlow"):
         folded = onnx_prepare.fold(proto, Path(request.folder))
         onnx_prepare.name_nodes(folded)
+        onnx_prepare.explicit_states(folded)
         kept = sorted(first) if request.keep_nchw else []
         as_is = [spec.name for spec in specs if spec.name not in first]
         model = to_keras(copy.deepcopy(folded), Path(request.folder), keep_nchw=kept, as_is=as_is)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from edgepack.convert.shapes import check_size
 from edgepack.errors import ConversionError, UnsupportedError
@@ -36,6 +39,8 @@ QUANTIZED = frozenset(
         "QLinearSigmoid", "QLinearSoftmax", "QuantizeLinear",
     }
 )  # fmt: skip
+# ONNX Runtime's source file and the function's signature, in front of what it has to say
+_RUNTIME_PLACE = re.compile(r"/onnxruntime_src/\S+ .*?\[with .*?\] |/onnxruntime_src/\S+ [^)]*\) ")
 
 
 def is_quantized(proto: Any) -> bool:
@@ -102,7 +107,6 @@ def _run_for_shapes(
     proto: Any, names: Sequence[str], known: dict[str, tuple[int, ...]]
 ) -> dict[str, tuple[int, ...]]:
     """The shapes of some values, found by computing them on zeros."""
-    import numpy as np
     import onnx
     import onnxruntime as ort
 
@@ -173,9 +177,75 @@ def fold(proto: Any, folder: Path) -> Any:
     return folded
 
 
+def explicit_states(proto: Any) -> None:
+    """Give LSTM, GRU and RNN the bias and initial states that they may leave out, all zeros.
+
+    onnx2tf takes them for granted; the results stay the same (onnx Operators.md).
+    """
+    from onnx import numpy_helper
+
+    shapes = known_shapes(proto)
+    constants = {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
+    for number, node in enumerate(proto.graph.node):
+        gates = {"LSTM": 4, "GRU": 3, "RNN": 1}.get(node.op_type)
+        recurrent = constants.get(node.input[2]) if gates else None
+        if gates is None or recurrent is None:
+            continue
+        directions, hidden = recurrent[0], recurrent[2]
+        batch = shapes[node.input[0]][1]
+        state = (directions, batch, hidden)
+        wanted = {3: (directions, 2 * gates * hidden), 5: state}
+        if node.op_type == "LSTM":
+            wanted[6] = state
+        names = [*node.input, *[""] * (max(wanted) + 1 - len(node.input))]
+        for position, shape in wanted.items():
+            if not names[position]:
+                names[position] = f"edgepack/zeros/{number}/{position}"
+                zeros = np.zeros(shape, np.float32)
+                proto.graph.initializer.append(numpy_helper.from_array(zeros, names[position]))
+        del node.input[:]
+        node.input.extend(names)
+
+
+def explicit_pads(proto: Any) -> None:
+    """Write `auto_pad` out as `pads`, of convolutions and pools whose shapes are known.
+
+    SAME_UPPER and SAME_LOWER put the odd zero behind or before (onnx Operators.md, Conv).
+    """
+    from onnx import helper
+
+    shapes = known_shapes(proto)
+    constants = {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
+    for node in proto.graph.node:
+        found = {attribute.name: attribute for attribute in node.attribute}
+        if "auto_pad" not in found or node.op_type not in ("Conv", "MaxPool", "AveragePool"):
+            continue
+        mode = helper.get_attribute_value(found["auto_pad"]).decode()
+        sizes = shapes[node.input[0]][2:]
+        weights = constants.get(node.input[1], ()) if node.op_type == "Conv" else ()
+        kernel = _ints(found, "kernel_shape", weights[2:])
+        if len(kernel) != len(sizes) or mode not in ("SAME_UPPER", "SAME_LOWER", "VALID"):
+            continue
+        strides = _ints(found, "strides", [1] * len(sizes))
+        dilations = _ints(found, "dilations", [1] * len(sizes))
+        total = [
+            max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0) if mode != "VALID" else 0
+            for n, k, s, d in zip(sizes, kernel, strides, dilations, strict=True)
+        ]
+        small, large = [t // 2 for t in total], [t - t // 2 for t in total]
+        pads = small + large if mode == "SAME_UPPER" else large + small
+        kept = [a for a in node.attribute if a.name not in ("auto_pad", "pads")]
+        del node.attribute[:]
+        node.attribute.extend([*kept, helper.make_attribute("pads", pads)])
+
+
+def _ints(attributes: dict[str, Any], name: str, default: Sequence[int]) -> list[int]:
+    return [int(v) for v in (attributes[name].ints if name in attributes else default)]
+
+
 def refused(error: Exception) -> ConversionError:
     """What ONNX Runtime says of a model that it does not load or run."""
-    text = " ".join(str(error).split())
+    text = _RUNTIME_PLACE.sub("", " ".join(str(error).split()))
     return ConversionError(
         f"ONNX Runtime refuses the model: {text[:400]}",
         next_step="check it with onnx.checker.check_model(path, full_check=True)",

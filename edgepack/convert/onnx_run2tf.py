@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from edgepack.types import Array
 
 # What onnx2tf would download to try its layers with (docs/onnx.md); any numbers do.
 _SAMPLE_SHAPE = (20, 128, 128, 3)
+_COLOUR = re.compile(r"\x1b\[\d*m")
 _NEXT = "docs/onnx.md lists which operators convert"
 
 
@@ -95,6 +97,7 @@ def _explained(
         )
     node = nodes.get(str(name))
     where = f"{node.op_type} (node {name})" if node is not None else operator
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = _COLOUR.sub("", str(error)).removeprefix("ERROR:")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     why = " ".join(lines[:2])[:300] or type(error).__name__
     return ConversionError(f"onnx2tf failed at {where}: {why}", next_step=_NEXT)

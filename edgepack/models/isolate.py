@@ -31,6 +31,8 @@ from edgepack.models.worker import out_of_memory
 
 # Bits of a float result depend on these; a child always runs with the same ones.
 _ENVIRONMENT = {
+    # ONNX Runtime refuses operator sets that are newer than itself, even where nothing changed
+    "ALLOW_RELEASED_ONNX_OPSET_ONLY": "0",
     "KERAS_BACKEND": "tensorflow",
     "PYTHONHASHSEED": "0",
     "TF_CPP_MIN_LOG_LEVEL": "1",

@@ -121,7 +121,8 @@ def _real(b: Builder, tensor: int, array: Array) -> Array:
     if array.dtype == np.float32 or quantization is None:
         return array.astype(np.float32)
     scale, zero, _ = quantization
-    return (array.astype(np.float32) - np.float32(zero[0])) * scale[0]
+    real: Array = (array.astype(np.float32) - np.float32(zero[0])) * scale[0]
+    return real
 
 
 def _steps(b: Builder, tensor: int, want: Array, have: Array) -> Array:

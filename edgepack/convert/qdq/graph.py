@@ -220,7 +220,7 @@ class Reader:
         scales = factors.value.astype(np.float32).reshape(-1)
         if not np.all(np.isfinite(scales)) or np.any(scales <= 0):
             raise UnsupportedError(f"node {node.name} has a scale that is not positive")
-        return Quant(scales, shifted.reshape(-1), axis), zero.dtype
+        return Quant(scales, shifted.reshape(-1), axis if scales.size > 1 else 0), zero.dtype
 
     def _stored(self, name: str, quant: Quant) -> Constant:
         """A constant that is stored in integers."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from edgepack.convert.qdq import padding
 from edgepack.convert.qdq.graph import KEEPING, Constant, Op, Quant, clip_bounds
-from edgepack.convert.qdq.writer import TO_FIRST, TO_LAST, Writer
+from edgepack.convert.qdq.writer import TO_LAST, Writer
 from edgepack.errors import UnsupportedError
 from edgepack.types import Array
 
@@ -234,7 +234,7 @@ def _binary(kind: str, options: str) -> Callable[[Writer, Op, Quant | None], Non
 def _unary(kind: str, options: str | None = None) -> Callable[[Writer, Op, Quant | None], None]:
     def write(w: Writer, op: Op, quant: Quant | None) -> None:
         last = w.prefers_last(op.inputs[0])
-        made = getattr(w.schema, options)() if options else None
+        made: Any = getattr(w.schema, options)() if options else None
         if kind == "LEAKY_RELU":
             made.alpha = float(op.attributes.get("alpha", 0.01))
         w.operator(kind, [w.get(op.inputs[0], last=last)], [w.new(op, quant, last=last)], made)
@@ -423,4 +423,3 @@ EMITTERS: dict[str, Emitter] = {
     "Transpose": Emitter(_transpose),
     "Unsqueeze": Emitter(_reshape),
 }
-assert TO_FIRST  # the inverse, which `Writer.get` applies

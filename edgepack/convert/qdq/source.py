@@ -122,7 +122,8 @@ def _unstored(array: Array, quant: Quant | None, dtype: DType) -> Array:
         return np.ascontiguousarray(array)
     if dtype is DType.UINT8:
         return (array.astype(np.int16) + 128).astype(np.uint8)
-    return (array.astype(np.float32) - np.float32(quant.zero[0])) * quant.scale[0]
+    real: Array = (array.astype(np.float32) - np.float32(quant.zero[0])) * quant.scale[0]
+    return real
 
 
 def _stored(array: Array, quant: Quant | None) -> Array:
@@ -131,8 +132,8 @@ def _stored(array: Array, quant: Quant | None) -> Array:
         return array
     if array.dtype == np.uint8:
         return (array.astype(np.int16) - 128).astype(np.int8)
-    steps = np.rint(array / quant.scale[0]) + quant.zero[0]
-    return np.clip(steps, _INT8.min, _INT8.max).astype(np.int8)
+    steps: Array = np.rint(array / quant.scale[0]) + quant.zero[0]
+    return steps.clip(_INT8.min, _INT8.max).astype(np.int8)
 
 
 def open_quantized(
