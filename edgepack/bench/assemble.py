@@ -10,7 +10,7 @@ from typing import Literal
 from edgepack.bench.accuracy import METRIC, top1
 from edgepack.bench.host_reference import HostResult
 from edgepack.bench.parity import FLOAT_TOLERANCE, Mismatch, Parity
-from edgepack.bench.statistics import summarize
+from edgepack.bench.statistics import Summary, summarize
 from edgepack.errors import EdgepackError
 from edgepack.manifest import Manifest
 from edgepack.report import schema
@@ -34,12 +34,15 @@ class DeviceFacts:
     """What a session learnt beside the outputs; None is what the device did not report.
 
     stack_peak, arena_peak: bytes. layer_ticks: per layer, in execution order, the ticks of one
-    inference.
+    inference. latency: microseconds of inferences after a warm-up; a phone's samples have no times
+    of their own. phone: what a phone told about itself and its state.
     """
 
     stack_peak: int | None = None
     arena_peak: int | None = None
     layer_ticks: Sequence[float] | None = None
+    latency: Summary | None = None
+    phone: schema.Phone | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ def build_report(evidence: Evidence) -> schema.RunReport:
             error=e.failure.kind, message=e.failure.message, exit_code=e.failure.exit_code
         ),
         interruptions=e.interruptions,
+        phone=e.facts.phone,
     )
 
 
@@ -153,7 +157,7 @@ def accuracy_record(
 
 def _device(e: Evidence) -> schema.Device:
     """Ticks become a latency only where the clock is real, and instructions only where counted."""
-    measured = _measured(e.target, e.counter, e.ticks)
+    measured = _measured(e)
     return schema.Device(
         latency_us=measured.get("latency_us"),
         instructions=measured.get("instructions"),
@@ -162,18 +166,19 @@ def _device(e: Evidence) -> schema.Device:
     )
 
 
-def _measured(
-    target: schema.Target, counter: Counter, ticks: Sequence[int]
-) -> dict[str, schema.Distribution | None]:
-    name, scale = _unit(target, counter)
-    summary = summarize([t * scale for t in ticks])
-    if name is None or summary is None:
+def _measured(e: Evidence) -> dict[str, schema.Distribution | None]:
+    if e.target.kind == "phone":
+        return {"latency_us": _distribution(e.facts.latency)}
+    name, scale = _unit(e.target, e.counter)
+    if name is None:
         return {}
-    return {
-        name: schema.Distribution(
-            n=summary.n, min=summary.min, median=summary.median, max=summary.max
-        )
-    }
+    return {name: _distribution(summarize([t * scale for t in e.ticks]))}
+
+
+def _distribution(summary: Summary | None) -> schema.Distribution | None:
+    if summary is None:
+        return None
+    return schema.Distribution(n=summary.n, min=summary.min, median=summary.median, max=summary.max)
 
 
 def _unit(target: schema.Target, counter: Counter) -> tuple[str | None, float]:

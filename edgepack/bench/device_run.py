@@ -39,6 +39,7 @@ class RunOptions:
     oracle: compare with the oracle.
     reconnect: open a device that was lost again and go on; `connect` then waits for its return.
     alone: held while the host is measured, so that runs beside this one do not disturb its times.
+    demand_parity: an output that differs from the oracle's is an error; else it is only reported.
     """
 
     json_path: Path
@@ -49,6 +50,7 @@ class RunOptions:
     oracle: bool = True
     reconnect: bool = False
     alone: Callable[[], AbstractContextManager[object]] = nullcontext
+    demand_parity: bool = True
 
 
 def is_stateful(manifest: Manifest, model: bytes) -> bool:

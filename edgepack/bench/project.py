@@ -14,6 +14,7 @@ from pathlib import Path
 from edgepack.bench.data import Samples, load_samples, random_samples
 from edgepack.bench.device import Connect, Device
 from edgepack.bench.device_run import RunOptions, is_stateful
+from edgepack.bench.phone.settings import PhoneSettings
 from edgepack.bench.reconnect import PortConnect, PortSettings
 from edgepack.bench.run import bench_project, read_model
 from edgepack.bench.session import Session
@@ -51,6 +52,7 @@ class BenchRequest:
     stop: once set, the run ends as if interrupted.
     emulator: what plays an emulated board; auto takes QEMU where it is installed, else unicorn.
     cycles: also model the cycles of each inference; needs an emulated board and a C compiler.
+    phone: run on this phone; the project then is one for phones (edgepack/pipeline/phone.py).
     """
 
     project: Path
@@ -70,6 +72,7 @@ class BenchRequest:
     reconnect_seconds: float = 15.0
     alone: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
     stop: threading.Event | None = None
+    phone: PhoneSettings | None = None
 
 
 def bench(request: BenchRequest, progress: Progress = silent) -> schema.RunReport:
@@ -84,6 +87,10 @@ def bench(request: BenchRequest, progress: Progress = silent) -> schema.RunRepor
         ParityError: the outputs differ from the oracle's; run.json is written.
         EdgepackError: whatever stopped the device; run.json holds what was done.
     """
+    if request.phone is not None:
+        from edgepack.bench.phone.project import bench_phone  # which needs this module
+
+        return bench_phone(request, request.phone, progress)
     manifest = read_manifest(request.project)
     image = require_image(request.project, manifest)
     target = load_target(manifest.target)

@@ -84,7 +84,8 @@ def bench_project(
     if stopped is not None:
         raise stopped
     journal_path(options.json_path).unlink(missing_ok=True)
-    _demand_parity(report, options.json_path)
+    if options.demand_parity:
+        _demand_parity(report, options.json_path)
     return report
 
 

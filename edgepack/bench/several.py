@@ -46,7 +46,9 @@ class BoardRun:
 
 
 def label(request: BenchRequest, target: str) -> str:
-    """A board's name: its target, and its port where it has one."""
+    """A board's name: its target, and its port or phone where it has one."""
+    if request.phone is not None:
+        return f"{request.project.name} on phone {request.phone.serial}"
     return target if request.port is None else f"{target} at {request.port}"
 
 
@@ -97,15 +99,18 @@ def bench_several(
         EdgepackError: a project or target cannot be read: nothing was run.
         KeyboardInterrupt: all runs have been stopped, their reports are written.
     """
-    targets = [load_target(read_manifest(request.project).target) for request in requests]
-    timed = [target.kind is Kind.HOST for target in targets]
+    targets = [read_manifest(request.project).target for request in requests]
+    timed = [
+        request.phone is None and load_target(target).kind is Kind.HOST
+        for request, target in zip(requests, targets, strict=True)
+    ]
     stop = threading.Event()
     gate = _Gate(timed.count(False), stop)
 
     def one(index: int) -> BoardRun:
         request, target = requests[index], targets[index]
         ticket = _Ticket(gate, counted=not timed[index])
-        named = _titled(progress, label(request, target.id), stop)
+        named = _titled(progress, label(request, target), stop)
         mine = replace(request, stop=stop, alone=ticket.alone)
         try:
             if timed[index]:
@@ -113,9 +118,9 @@ def bench_several(
                     report = bench(replace(mine, alone=contextlib.nullcontext), named)
             else:
                 report = bench(mine, named)
-            return BoardRun(request, target.id, report, None)
+            return BoardRun(request, target, report, None)
         except EdgepackError as error:
-            return BoardRun(request, target.id, _left(request), error)
+            return BoardRun(request, target, _left(request), error)
         finally:
             ticket.device_done()
 
@@ -142,6 +147,7 @@ def runs_document(runs: Sequence[BoardRun]) -> dict[str, Any]:
             {
                 "project": run.request.project.as_posix(),
                 "port": run.request.port,
+                "phone": None if run.request.phone is None else run.request.phone.serial,
                 "target": run.target,
                 "error": None if run.error is None else run.error.as_dict(),
                 "run": None if run.report is None else run.report.model_dump(mode="json"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgepack.report.schema import Distribution, FirstMismatch, RunReport
+from edgepack.report.schema import Distribution, FirstMismatch, PhoneState, RunReport
 
 UNMEASURED = "-"
 
@@ -169,4 +169,50 @@ def target_text(report: RunReport) -> str:
     t = report.target
     clock = f", {hertz(t.clock_hz)}" if t.clock_hz is not None else ""
     by = f"; played by {t.emulator.name} {t.emulator.version}" if t.emulator is not None else ""
-    return f"{t.id} ({t.cpu}{clock}; {KIND_NOTES[t.kind]}{by}; verified: {t.verified})"
+    note = KIND_NOTES[t.kind]
+    if report.phone is not None and report.phone.emulated:
+        note = "an emulated phone: nothing here is a latency"
+    return f"{t.id} ({t.cpu}{clock}; {note}{by}; verified: {t.verified})"
+
+
+def phone_lines(report: RunReport) -> list[str]:
+    """How a phone measured, and in which state."""
+    p = report.phone
+    if p is None:
+        return []
+    cores = "any cores" if p.cpu_mask is None else f"cores {_core_list(p.cpu_mask)}"
+    how = [f"Android {p.android}, {p.abi}", f"{p.program} ({p.variant})", cores]
+    how += [f"governor {p.governor}"] if p.governor else []
+    how += [f"{p.threads} threads"] if p.threads > 1 else []
+    how += [f"{p.warmup_runs} inferences of warm-up left out"]
+    how += [] if p.latency_us is None else [f"p95 {microseconds(p.latency_us.p95)}"]
+    if p.latency_us is None and p.average_us is not None:
+        spread = "" if p.deviation_us is None else f" +- {microseconds(p.deviation_us)}"
+        how += [f"mean {microseconds(p.average_us)}{spread}"]
+    how += [] if p.init_us is None else [f"initialization {microseconds(p.init_us)}"]
+    memory = size(None if p.peak_memory_kb is None else p.peak_memory_kb * 1024)
+    return ["; ".join([*how, f"memory {memory}"]), _states(p.before, p.after)]
+
+
+def _states(before: PhoneState, after: PhoneState) -> str:
+    def both(name: str, first: float | None, last: float | None, unit: str) -> list[str]:
+        if first is None and last is None:
+            return []
+        texts = [UNMEASURED if x is None else f"{x:g}" for x in (first, last)]
+        return [f"{name} {' to '.join(dict.fromkeys(texts))}{unit}"]
+
+    clocks = [None if s.clock_khz is None else s.clock_khz / 1000 for s in (before, after)]
+    words = [
+        *both("clock", clocks[0], clocks[1], " MHz"),
+        *both("thermal status", before.thermal_status, after.thermal_status, ""),
+        *both("CPU", before.cpu_celsius, after.cpu_celsius, " C"),
+        *both("battery", before.battery_percent, after.battery_percent, " %"),
+        *both("battery", before.battery_celsius, after.battery_celsius, " C"),
+        *(["charging"] if after.charging else []),
+    ]
+    return ", ".join(words) or "the phone tells nothing of its state"
+
+
+def _core_list(mask: str) -> str:
+    bits = int(mask, 16)
+    return ", ".join(str(n) for n in range(bits.bit_length()) if bits >> n & 1)

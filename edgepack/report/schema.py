@@ -225,13 +225,72 @@ class Interruption(_Record):
     samples_done: Count
 
 
+class PhoneState(_Record):
+    """A phone at one moment; null is what it does not tell.
+
+    `thermal_status` is Android's, 0 (none) to 6 (shutdown). `clock_khz`: of the core in use.
+    """
+
+    thermal_status: Count | None
+    cpu_celsius: float | None
+    battery_percent: Count | None
+    battery_celsius: float | None
+    charging: bool | None
+    battery_saver: bool | None
+    clock_khz: Count | None
+
+
+class PhoneOp(_Record):
+    """One operator as benchmark_model profiled it: its mean time per inference, in microseconds."""
+
+    op: str
+    name: str
+    average_us: float
+    calls: Count
+
+
+class Phone(_Record):
+    """A phone: what it is, how it was asked to measure, and what disturbed it.
+
+    `program` is edgepack's own or TFLite's benchmark_model; `variant` says which kernels or
+    delegate ran. `cpu_mask` has bit n for core n, null where the system chose. `latency_us`: timed
+    inferences after `warmup_runs` others; null where the program tells no single times, or the
+    phone is emulated. `peak_memory_kb` is that of the process. `average_us` is what benchmark_model
+    states itself, `ops` what it profiled in a run of their own.
+    """
+
+    serial: str
+    name: str
+    soc: str
+    android: str
+    abi: str
+    emulated: bool
+    program: Literal["edgepack", "benchmark_model"]
+    variant: str
+    flags: tuple[str, ...] = ()
+    threads: Annotated[int, Field(ge=1)] = 1
+    cpu_mask: str | None
+    governor: str | None
+    latency_us: HostDistribution | None
+    average_us: float | None = None
+    deviation_us: float | None = None
+    init_us: float | None = None
+    first_us: float | None = None
+    warmup_runs: Count
+    peak_memory_kb: Count | None
+    before: PhoneState
+    after: PhoneState
+    warnings: tuple[str, ...]
+    ops: tuple[PhoneOp, ...] = ()
+
+
 class RunReport(_Record):
     """run.json."""
 
     format: Literal[1] = RUN_FORMAT
     edgepack_version: str
     build_id: str
-    runtime: Literal["c", "tflm"]
+    runtime: Literal["c", "tflm", "tflite"]
     status: Literal["complete", "partial"]
     model: Model
     target: Target
@@ -245,11 +304,14 @@ class RunReport(_Record):
     accuracy: Accuracy | None
     failure: Failure | None = None
     interruptions: tuple[Interruption, ...] = ()
+    phone: Phone | None = None
 
     @model_validator(mode="after")
     def _honest(self) -> RunReport:
         if self.target.kind == "emulated" and self.device.latency_us is not None:
             raise ValueError("an emulated target has no latency; its clock is not real")
+        if self.phone is not None and self.phone.emulated and self.phone.latency_us is not None:
+            raise ValueError("an emulated phone has no latency; its clock is not real")
         if (self.status == "complete") == bool(self.samples.missing):
             raise ValueError(f"status {self.status} contradicts the missing samples")
         return self

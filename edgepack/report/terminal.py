@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -13,13 +15,14 @@ from edgepack.report.figures import (
     interruption_lines,
     microseconds,
     parity_text,
+    phone_lines,
     samples_text,
     size,
     size_rows,
     speed_rows,
     target_text,
 )
-from edgepack.report.schema import RunReport
+from edgepack.report.schema import PhoneOp, RunReport
 
 
 def show_run(report: RunReport, console: Console, *, layers: bool = False) -> None:
@@ -36,16 +39,22 @@ def show_run(report: RunReport, console: Console, *, layers: bool = False) -> No
         style="bold",
     )
     console.print(Text(f"on {target_text(report)}"))
+    for text in phone_lines(report):
+        console.print(Text(f"phone    {text}"))
     if report.toolchain is not None:
         console.print(Text(f"runtime {report.runtime}, {_short(report.toolchain.version)}"))
     console.print(_speed_table(report))
     if report.sizes is not None:
         console.print(_size_table(report))
-    if layers and report.layers:
+    if layers and report.phone is not None and report.phone.ops:
+        console.print(_op_table(report.phone.ops))
+    elif layers and report.layers:
         console.print(_layer_table(report))
     console.print(Text(f"samples  {samples_text(report)}"))
     passed = report.parity is None or report.parity.first_mismatch is None
     console.print(Text(f"parity   {parity_text(report)}"), style="green" if passed else "bold red")
+    for text in report.phone.warnings if report.phone is not None else ():
+        console.print(Text(f"warning  {text}"), style="yellow")
     for text in interruption_lines(report):
         console.print(Text(f"link     {text}"), style="yellow")
     if report.failure is not None:
@@ -110,6 +119,17 @@ def _layer_table(report: RunReport) -> Table:
         ]
         cells = [str(layer.index), layer.op, layer.kernel, integer(layer.macs)]
         table.add_row(*(Text(c) for c in [*cells, size(layer.weight_bytes), *figures]))
+    return table
+
+
+def _op_table(ops: Sequence[PhoneOp]) -> Table:
+    table = _table("operators, profiled by benchmark_model in a run of their own")
+    for title, right in (("op", False), ("name", False), ("mean", True), ("calls", True)):
+        table.add_column(title, justify="right" if right else "left")
+    for op in ops:
+        table.add_row(
+            *(Text(c) for c in (op.op, op.name, microseconds(op.average_us), str(op.calls)))
+        )
     return table
 
 
