@@ -11,7 +11,7 @@ from typing import Any
 from edgepack.convert.dynamic import to_dynamic
 from edgepack.convert.float16 import to_float16
 from edgepack.convert.signature import with_signature
-from edgepack.errors import UnsupportedError
+from edgepack.errors import UnsupportedError, UsageError
 from edgepack.models.dataset import Samples
 from edgepack.models.handle import TensorSpec
 from edgepack.models.progress import Progress, silent
@@ -79,6 +79,7 @@ def quantize_float(
         EdgepackError: the model, the data or the settings do not fit.
     """
     started = time.perf_counter()
+    check_settings(settings)
     rules = rules_of(settings, folder or Path())
     inputs, outputs = _ends(data)
     check_float(data, inputs)
@@ -102,7 +103,7 @@ def quantize_float(
     seconds["quantize"] = time.perf_counter() - started - sum(seconds.values())
     evaluated = _evaluate(data, made, split, inputs, real, metric, progress)
     seconds["evaluate"] = time.perf_counter() - started - sum(seconds.values())
-    warnings += result_warnings(evaluated, split)
+    warnings += result_warnings(evaluated)
     report = {
         "format": REPORT_FORMAT,
         "settings": asdict(replace(settings, recipe=None)),
@@ -120,6 +121,23 @@ def quantize_float(
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
     }
     return Outcome(made, report, calibrated, result)
+
+
+def check_settings(settings: QuantizeRecipe) -> None:
+    """Refuse settings that the scheme would pass over in silence.
+
+    Raises:
+        UsageError: `dynamic` and `float16` measure nothing and mix nothing.
+    """
+    if settings.scheme in INTEGER_SCHEMES:
+        return
+    for name in ("recipe", "pin", "equalize", "bias_correction", "adaptive_rounding", "io"):
+        if getattr(settings, name):
+            raise UsageError(
+                f"--{name.replace('_', '-')} has no meaning for --scheme {settings.scheme}, which "
+                "keeps activations in float",
+                allowed=f"it with --scheme {', '.join(INTEGER_SCHEMES)}",
+            )
 
 
 def rules_of(settings: QuantizeRecipe, folder: Path) -> Rules:

@@ -45,7 +45,7 @@ def data_warnings(split: Split, samples: Sequence[tuple[Array, ...]]) -> list[st
     return found
 
 
-def result_warnings(evaluated: dict[str, Any] | None, split: Split) -> list[str]:
+def result_warnings(evaluated: dict[str, Any] | None) -> list[str]:
     """About the figures."""
     if evaluated is None:
         return ["no samples are left to evaluate: the accuracy is not known"]

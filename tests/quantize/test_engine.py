@@ -1,4 +1,4 @@
-"""Trained networks quantized as a whole: accuracy, repeatability, what other runtimes make of it."""
+"""Trained networks quantized as a whole: accuracy, repeatability, other runtimes."""
 
 from __future__ import annotations
 
