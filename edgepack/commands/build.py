@@ -142,6 +142,7 @@ def build(
         tflm=tflm,
         tflm_arena=tflm_arena,
         task=task,
+        toolchain=toolchain.value,
     )
     with out().progress() as progress:
         manifest = build_project(request, directory, compile_it=not no_compile, progress=progress)

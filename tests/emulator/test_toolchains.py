@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from edgepack import cli
 from edgepack.bench.project import BenchRequest, bench
 from edgepack.errors import FitError, MissingToolError
 from edgepack.manifest import read_manifest
@@ -112,6 +113,19 @@ def test_every_goal_builds(toolchain: str, optimize: str, tmp_path: Path) -> Non
     )
     build_project(request, project)
     equal(bench(BenchRequest(project, samples=2, host=False)))
+
+
+def test_the_command_line_and_the_configuration_choose(tmp_path: Path) -> None:
+    need("zig", "mps2-an386")
+    (tmp_path / "model.tflite").write_bytes(small_cnn())
+    words = ("build", str(tmp_path / "model.tflite"), "-t", "mps2-an386", "--toolchain", "zig")
+    assert cli.run([*words, "-o", str(tmp_path / "a")]) == 0
+    config = '[model]\nsource = "model.tflite"\n[build]\ntarget = "mps2-an386"\ntoolchain = "zig"\n'
+    (tmp_path / "edgepack.toml").write_text(f'{config}out = "."\n[bench]\nsamples = 1\n')
+    assert cli.run(["run", str(tmp_path)]) == 0
+    for project in ("a", "mps2-an386"):
+        manifest = read_manifest(tmp_path / project)
+        assert manifest.toolchain is not None and manifest.toolchain.name == "zig"
 
 
 def test_two_compilers_give_two_build_ids(tmp_path: Path) -> None:
