@@ -193,11 +193,13 @@ def _explain(path: Path, error: ValidationError) -> ConfigError:
         return _unknown_key(path, location, got)
     if kind == "union_tag_invalid":
         location, got = (*location, "method"), context["tag"]
+    if kind == "union_tag_not_found":
+        location = (*location, "method")
     key = _dotted(location)
     if kind in ("missing", "union_tag_not_found"):
         return ConfigError(
             f"{path}: {key} is missing",
-            allowed=_allowed_at(location),
+            allowed=", ".join(METHODS) if kind != "missing" else _allowed_at(location),
             next_step=f"add it to {path}",
         )
     allowed = context.get("expected_tags") or context.get("expected") or context.get("error")

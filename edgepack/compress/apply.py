@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from edgepack.cache import code_digest, stage_key, tree_digest
 from edgepack.compress.methods import Step
 from edgepack.errors import UnsupportedError, UsageError
 from edgepack.models.handle import ModelFormat, ModelHandle
@@ -40,6 +41,8 @@ def apply(
     *,
     progress: Progress = silent,
     timeout: float = DEFAULT_SECONDS,
+    folder: Path | None = None,
+    checkpoints: Path | None = None,
 ) -> Compressed:
     """Compress a Keras model.
 
@@ -50,6 +53,9 @@ def apply(
         out_dir: gets `model.keras` and `compress.json`; made if need be.
         progress: told the step and its share done.
         timeout: seconds for all steps together.
+        folder: that paths in the steps are relative to; the current one by default.
+        checkpoints: a folder that gets the model after each step; a later call with the same
+            model, data, code and first steps goes on from there. None keeps nothing.
 
     Raises:
         UsageError: there is no step.
@@ -73,6 +79,8 @@ def apply(
         "steps": STEPS.dump_python(tuple(steps), mode="json"),
         "data": None if data is None else str(data.resolve()),
         "out": str(path.resolve()),
+        "folder": str((folder or Path()).resolve()),
+        "checkpoints": _checkpoints(handle, steps, data, checkpoints),
     }
     what = f"compressing {handle.path.name}"
     reply = run_task(Task("edgepack.compress.apply_child:run", arguments, what, timeout), progress)
@@ -80,3 +88,20 @@ def apply(
     text = json.dumps(reply["report"], indent=2, sort_keys=True)
     report_path.write_text(text + "\n", encoding="utf-8")
     return Compressed(handle_from(path, reply["description"]), report_path, reply["report"])
+
+
+def _checkpoints(
+    handle: ModelHandle, steps: Sequence[Step], data: Path | None, folder: Path | None
+) -> list[str] | None:
+    """A path, without its suffix, for what is there after each step."""
+    if folder is None:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    base = {
+        "model": handle.sha256,
+        "data": None if data is None else tree_digest([data]),
+        "code": code_digest("compress", "models"),
+    }
+    written = STEPS.dump_python(tuple(steps), mode="json")
+    keys = [stage_key("compress", {**base, "steps": written[: n + 1]}) for n in range(len(steps))]
+    return [str((folder / key).resolve()) for key in keys]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from edgepack.compress.apply import STEPS
 from edgepack.compress.context import Context, Outcome
+from edgepack.compress.cost import model_cost
 from edgepack.compress.methods import METHODS, Step
 from edgepack.models.dataset import Dataset, read_dataset
 from edgepack.models.keras_run import score
@@ -15,34 +18,67 @@ from edgepack.models.progress import Progress
 
 
 def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Task: compress a model. Arguments: `model`, `steps`, `data`, `out`."""
+    """Task: compress a model.
+
+    Arguments: `model`, `steps`, `data`, `out`, `folder`, `checkpoints` (as `apply` has them).
+    """
     from edgepack.models import keras_child
 
     steps = STEPS.validate_python(arguments["steps"])
     progress(steps[0].method, None, "starting TensorFlow")
     data = None if arguments["data"] is None else read_dataset(Path(arguments["data"]))
     keras_child.set_seed(steps[0].seed)
-    model = keras_child.load_keras(Path(arguments["model"]))
-    reports = []
-    for step in steps:
+    saved = [Path(name) for name in arguments["checkpoints"] or ()]
+    model, reports = _resume(saved, Path(arguments["model"]), progress)
+    context = Context(
+        data,
+        progress,
+        lambda: keras_child.load_keras(Path(arguments["model"])),
+        Path(arguments["folder"]),
+    )
+    for index, step in enumerate(steps[len(reports) :], len(reports)):
         keras_child.set_seed(step.seed)
         before = _measure(model, data)
-        outcome = METHODS[step.method].run(model, step, Context(data, progress))
+        outcome = METHODS[step.method].run(model, step, context)
         model = outcome.model
         reports.append(_report(step, before, _measure(model, data), outcome))
         progress(step.method, 1.0, _summary(reports[-1]))
+        if saved:
+            keras_child.save_keras(model, saved[index].with_suffix(".keras"))
+            # the report last: it says that the model is whole
+            part = saved[index].with_suffix(".part")
+            part.write_text(json.dumps(reports), encoding="utf-8")
+            part.rename(saved[index].with_suffix(".json"))
     keras_child.save_keras(model, Path(arguments["out"]))
     return {"description": keras_child.describe(model), "report": {"steps": reports}}
+
+
+def _resume(
+    saved: Sequence[Path], source: Path, progress: Progress
+) -> tuple[Any, list[dict[str, Any]]]:
+    """The model after the last step that an earlier run finished, and the reports up to there."""
+    from edgepack.models import keras_child
+
+    for count in range(len(saved), 0, -1):
+        report = saved[count - 1].with_suffix(".json")
+        if report.is_file():
+            reports: list[dict[str, Any]] = json.loads(report.read_text(encoding="utf-8"))
+            progress(reports[-1]["method"], 1.0, f"{count} steps taken from an earlier run")
+            return keras_child.load_keras(report.with_suffix(".keras")), reports
+    return keras_child.load_keras(source), []
 
 
 def _measure(model: Any, data: Dataset | None) -> dict[str, Any]:
     """Parameters, those that are not zero, and the score on the test split."""
     import numpy as np
 
+    counted = model_cost(model)
     trained = [np.asarray(weight) for weight in model.trainable_weights]
     metric = None if data is None else score(model, data.test)
     return {
         "trainable_parameters": sum(int(weight.size) for weight in trained),
+        "parameters": counted.parameters,
+        "macs": counted.macs,
         "nonzero_parameters": sum(int(np.count_nonzero(weight)) for weight in trained),
         "test": None if metric is None else metric.as_dict(),
     }
@@ -65,7 +101,11 @@ def _report(
 
 
 def _summary(report: dict[str, Any]) -> str:
-    text = f"{100 * report['sparsity']:.1f} % of the pruned layers' weights are zero"
+    before, after = report["before"], report["after"]
+    text = f"{after['parameters']:,} of {before['parameters']:,} parameters"
+    if report["sparsity"]:
+        text += f", {100 * report['sparsity']:.1f} % of the pruned layers' weights are zero"
+    text += f", {after['macs']:,} of {before['macs']:,} multiply-accumulates"
     test = report["after"]["test"]
     if test is not None and test["metric"] == "top1":
         text += f", {100 * test['value']:.2f} % top-1 of {test['n']} test samples"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from edgepack.models.dataset import Dataset
@@ -11,10 +13,19 @@ from edgepack.models.progress import Progress
 
 @dataclass(frozen=True)
 class Context:
-    """What every method may use: the data (None where the user gave none) and the progress."""
+    """What every method may use.
+
+    Attributes:
+        data: None where the user gave none.
+        progress: told what is going on.
+        original: loads the model as it was before the first step.
+        folder: that paths in a step's configuration are relative to.
+    """
 
     data: Dataset | None
     progress: Progress
+    original: Callable[[], Any] | None = None
+    folder: Path = Path()
 
 
 @dataclass(frozen=True)

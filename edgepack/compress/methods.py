@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from edgepack.compress import prune_magnitude
+from edgepack.compress import prune_magnitude, prune_structured, train
 from edgepack.compress.context import Context, Outcome
 
 
@@ -27,8 +27,12 @@ class Method:
 
 METHODS: dict[str, Method] = {
     prune_magnitude.NAME: Method(prune_magnitude.Config, prune_magnitude.run),
+    prune_structured.NAME: Method(prune_structured.Config, prune_structured.run),
+    train.NAME: Method(train.Config, train.run),
 }
 
-# One `[[compress]]` table of edgepack.toml; `method` tells which. With a second method this becomes
-# a union that pydantic discriminates by that field.
-Step = Annotated[prune_magnitude.Config, Field()]
+# One `[[compress]]` table of edgepack.toml; `method` tells which.
+Step = Annotated[
+    prune_magnitude.Config | prune_structured.Config | train.Config,
+    Field(discriminator="method"),
+]

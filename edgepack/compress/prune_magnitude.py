@@ -56,6 +56,8 @@ class Config:
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
+        if self.finetune.epochs == 0:
+            raise ValueError("finetune.epochs must be 1 or more: pruning goes on while training")
         if self.end <= self.begin:
             raise ValueError(f"end = {self.end} must be larger than begin = {self.begin}")
         if self.initial_sparsity > self.sparsity:
