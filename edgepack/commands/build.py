@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,6 +13,9 @@ from edgepack.commands.output import Column, out
 
 if TYPE_CHECKING:
     from edgepack.manifest import Manifest
+
+
+_APPS = "Apps"  # a heading of --help
 
 
 class Runtime(StrEnum):
@@ -39,12 +42,27 @@ class ToolchainName(StrEnum):
 
 
 class Optimize(StrEnum):
-    """What to prefer where kernels differ."""
+    """For boards, what to prefer where kernels differ; for apps, the form of the model."""
 
     BALANCED = "balanced"
     SPEED = "speed"
     SIZE = "size"
     RAM = "ram"
+    AS_IS = "as-is"
+    FP16 = "fp16"
+    DYNAMIC = "dynamic"
+    INT8 = "int8"
+
+
+_FORMS = (Optimize.AS_IS, Optimize.FP16, Optimize.DYNAMIC, Optimize.INT8)
+
+
+class InputKind(StrEnum):
+    """What an app fills the model's input with."""
+
+    AUTO = "auto"
+    IMAGE = "image"
+    TENSOR = "tensor"
 
 
 def build(
@@ -59,8 +77,13 @@ def build(
         Runtime, typer.Option(help="edgepack's generated C, or TFLite Micro.")
     ] = Runtime.C,
     optimize: Annotated[
-        Optimize, typer.Option(help="What to prefer where kernels differ.")
-    ] = Optimize.BALANCED,
+        Optimize | None,
+        typer.Option(
+            help="For boards, what to prefer where kernels differ: balanced (the default), speed, "
+            "size, ram. For apps, the form of the model: as-is (the default), fp16, dynamic, int8.",
+            show_default=False,
+        ),
+    ] = None,
     protocol: Annotated[
         Protocol,
         typer.Option(
@@ -108,10 +131,74 @@ def build(
     no_compile: Annotated[
         bool, typer.Option("--no-compile", help="Stop after writing the sources.")
     ] = False,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="A text file with one label per line, in the order of the scores.",
+            show_default=False,
+            rich_help_panel=_APPS,
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Samples: they calibrate int8, give accuracies, and become golden vectors.",
+            show_default=False,
+            rich_help_panel=_APPS,
+        ),
+    ] = None,
+    input_kind: Annotated[
+        InputKind,
+        typer.Option(
+            "--input",
+            help="Whether the input is a picture; auto takes one with 3 channels for it.",
+            rich_help_panel=_APPS,
+        ),
+    ] = InputKind.AUTO,
+    mean: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X[,X,X]",
+            help="What is taken off a pixel of 0 to 255 before it is divided by --std; by default "
+            "known from the range of a quantized input.",
+            show_default=False,
+            rich_help_panel=_APPS,
+        ),
+    ] = None,
+    std: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X[,X,X]",
+            help="What a pixel is then divided by.",
+            show_default=False,
+            rich_help_panel=_APPS,
+        ),
+    ] = None,
+    package: Annotated[
+        str | None,
+        typer.Option(
+            help="The Kotlin package; by default edgepack.models.NAME.",
+            show_default=False,
+            rich_help_panel=_APPS,
+        ),
+    ] = None,
+    description: Annotated[
+        str, typer.Option(help="What the model does.", show_default=False, rich_help_panel=_APPS)
+    ] = "",
+    model_version: Annotated[
+        str, typer.Option(help="The model's version.", rich_help_panel=_APPS)
+    ] = "1.0.0",
+    author: Annotated[
+        str, typer.Option(help="Who made it.", show_default=False, rich_help_panel=_APPS)
+    ] = "",
+    license: Annotated[
+        str, typer.Option(help="Its license.", show_default=False, rich_help_panel=_APPS)
+    ] = "",
 ) -> None:
-    """Build firmware for a board: a directory with C sources, image and manifest.json.
+    """Build firmware for a board, or a module for an app (android, ios, flutter; docs/apps.md).
 
-    DIR is written whole or not at all; an earlier project in it is replaced.
+    For a board DIR gets C sources, image and manifest.json. DIR is written whole or not at all; an
+    earlier project in it is replaced.
 
     \b
     Examples:
@@ -119,7 +206,40 @@ def build(
         edgepack build model.tflite --target host --out build/host
         edgepack build model.tflite -t mps2-an386 -o build/zig --toolchain zig
         edgepack build model.tflite -t host -o build/tflm --runtime tflm --tflm tflite-micro
+        edgepack build model.tflite -t android -o build/app --labels labels.txt --optimize fp16
     """
+    from edgepack.targets import app_names
+
+    if target in app_names():
+        from edgepack.commands.build_app import AppOptions, build_app_module
+
+        given = {
+            "--runtime": runtime is not Runtime.C,
+            "--protocol": protocol is not Protocol.FULL,
+            "--toolchain": toolchain is not ToolchainName.AUTO,
+            "--tflm": tflm is not None,
+            "--tflm-arena": tflm_arena is not None,
+            "--task": task is not None,
+            "--explain": explain,
+            "--no-compile": no_compile,
+        }
+        _refuse(given, f"goes with boards, and {target} is a kind of app")
+        options = AppOptions(
+            optimize=None if optimize is None else optimize.value,
+            name=name,
+            labels=labels,
+            data=data,
+            kind=input_kind.value,
+            mean=mean,
+            std=std,
+            package=package,
+            description=description,
+            version=model_version,
+            author=author,
+            license=license,
+        )
+        build_app_module(model, target, directory, options)
+        return
     from edgepack.errors import UsageError
     from edgepack.pipeline.build import BuildRequest, build_project
     from edgepack.pipeline.convert import as_tflite
@@ -130,13 +250,27 @@ def build(
             "--explain shows the plan of runtime c; TensorFlow Lite Micro plans on the device"
         )
     load_target(target)  # a misspelt target must not cost a conversion
+    given = {
+        "--labels": labels is not None,
+        "--data": data is not None,
+        "--input": input_kind is not InputKind.AUTO,
+        "--mean": mean is not None,
+        "--std": std is not None,
+        "--package": package is not None,
+        "--description": bool(description),
+        "--model-version": model_version != "1.0.0",
+        "--author": bool(author),
+        "--license": bool(license),
+        f"--optimize {optimize}": optimize in _FORMS,
+    }
+    _refuse(given, f"goes with apps ({', '.join(app_names())}), and {target} is a board")
     with out().progress() as progress:
         ready = as_tflite(model, progress=progress)
     request = BuildRequest(
         ready.path,
         target,
         runtime.value,
-        optimize.value,
+        _preference(optimize),
         name or model.stem,
         protocol.value,
         tflm=tflm,
@@ -163,6 +297,27 @@ def build(
             out().line(f"warning: {warning}", style="yellow")
 
     out().result(document, show)
+
+
+def _preference(optimize: Optimize | None) -> Literal["speed", "size", "ram", "balanced"]:
+    match optimize:
+        case Optimize.SPEED:
+            return "speed"
+        case Optimize.SIZE:
+            return "size"
+        case Optimize.RAM:
+            return "ram"
+        case _:
+            return "balanced"
+
+
+def _refuse(given: dict[str, bool], why: str) -> None:
+    """Raise a UsageError about the first option that was given and does not belong."""
+    from edgepack.errors import UsageError
+
+    wrong = next((option for option, there in given.items() if there), None)
+    if wrong is not None:
+        raise UsageError(f"{wrong} {why}", next_step="edgepack build --help")
 
 
 _ARENA = {

@@ -1,8 +1,11 @@
 """Chips and boards: what is known about them, each fact with its source."""
 
+from edgepack.targets.app import AppTarget
 from edgepack.targets.board import Board
 from edgepack.targets.loader import (
     VARIABLE,
+    app_names,
+    load_app,
     load_target,
     load_targets,
     soc_names,
@@ -15,6 +18,7 @@ from edgepack.targets.target import Target
 
 __all__ = [
     "VARIABLE",
+    "AppTarget",
     "Board",
     "Kind",
     "Memory",
@@ -22,6 +26,8 @@ __all__ = [
     "Soc",
     "Target",
     "Verified",
+    "app_names",
+    "load_app",
     "load_target",
     "load_targets",
     "scaffold_target",

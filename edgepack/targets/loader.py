@@ -1,4 +1,4 @@
-"""Reads and checks targets/soc/*.toml and targets/boards/*.toml, edgepack's own and the user's."""
+"""Reads and checks targets/{soc,boards,apps}/*.toml, edgepack's own and the user's."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from edgepack.errors import ConfigError
 from edgepack.resources import targets_dir
+from edgepack.targets.app import AppTarget
 from edgepack.targets.board import Board
 from edgepack.targets.record import Record
 from edgepack.targets.scaffold import PLACEHOLDER, unfilled
@@ -31,6 +32,21 @@ def target_names() -> tuple[str, ...]:
 def soc_names() -> tuple[str, ...]:
     """The ids of all chips, sorted."""
     return _names("soc")
+
+
+def app_names() -> tuple[str, ...]:
+    """The ids of all kinds of apps, sorted."""
+    return _names("apps")
+
+
+@cache
+def load_app(name: str) -> AppTarget:
+    """The kind of app of that id.
+
+    Raises:
+        ConfigError: there is no such one, or its record is damaged.
+    """
+    return _load("apps", name, AppTarget)
 
 
 @cache
@@ -97,7 +113,7 @@ def _roots() -> tuple[Path, ...]:
 
 def _load(folder: str, name: str, model: type[_R]) -> _R:
     known = _names(folder)
-    what = {"boards": "target", "soc": "chip"}[folder]
+    what = {"boards": "target", "soc": "chip", "apps": "kind of app"}[folder]
     if name not in known:
         close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
         hint = f"; did you mean {close[0]}?" if close else ""
