@@ -8,6 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from edgepack.compress import cluster
+from edgepack.compress.account import account
 from edgepack.compress.apply import STEPS
 from edgepack.compress.context import Context, Outcome
 from edgepack.compress.cost import model_cost
@@ -50,7 +54,10 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
             part.write_text(json.dumps(reports), encoding="utf-8")
             part.rename(saved[index].with_suffix(".json"))
     keras_child.save_keras(model, Path(arguments["out"]))
-    return {"description": keras_child.describe(model), "report": {"steps": reports}}
+    report: dict[str, Any] = {"steps": reports}
+    if any(step.method == cluster.NAME for step in steps):
+        report["coded"] = account({w.path: np.asarray(w) for w in model.trainable_weights})
+    return {"description": keras_child.describe(model), "report": report}
 
 
 def _resume(
@@ -70,8 +77,6 @@ def _resume(
 
 def _measure(model: Any, data: Dataset | None) -> dict[str, Any]:
     """Parameters, those that are not zero, and the score on the test split."""
-    import numpy as np
-
     counted = model_cost(model)
     trained = [np.asarray(weight) for weight in model.trainable_weights]
     metric = None if data is None else score(model, data.test)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from edgepack.compress import low_rank, prune_magnitude, prune_structured, train
+from edgepack.compress import cluster, low_rank, prune_magnitude, prune_structured, train
 from edgepack.compress.context import Context, Outcome
 
 
@@ -29,11 +29,16 @@ METHODS: dict[str, Method] = {
     prune_magnitude.NAME: Method(prune_magnitude.Config, prune_magnitude.run),
     prune_structured.NAME: Method(prune_structured.Config, prune_structured.run),
     low_rank.NAME: Method(low_rank.Config, low_rank.run),
+    cluster.NAME: Method(cluster.Config, cluster.run),
     train.NAME: Method(train.Config, train.run),
 }
 
 # One `[[compress]]` table of edgepack.toml; `method` tells which.
 Step = Annotated[
-    prune_magnitude.Config | prune_structured.Config | low_rank.Config | train.Config,
+    prune_magnitude.Config
+    | prune_structured.Config
+    | low_rank.Config
+    | cluster.Config
+    | train.Config,
     Field(discriminator="method"),
 ]

@@ -1,0 +1,179 @@
+"""Weight sharing: the weights of a layer take a few values, which are trained on together."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as checked
+
+from edgepack.compress.context import Context, LayerChange, Outcome
+from edgepack.compress.finetune import FineTune, loss_of, steps_per_epoch
+from edgepack.compress.kmeans import Init, kmeans, nearest
+from edgepack.compress.prune_magnitude import PRUNABLE
+from edgepack.errors import ConfigError, DataError
+from edgepack.models.keras_run import as_keras, check_inputs
+from edgepack.types import Array
+
+NAME = "cluster"
+DEVICE_SAVING = (
+    "flash, with `--optimize size` and weights that have one scale per layer (`[quantize] scheme = "
+    '"int8-per-tensor"`): int8 keeps the few values of a layer, which are then stored as indices '
+    "or Huffman codes. Decoding costs instructions. With any other build: none."
+)
+
+
+@checked(frozen=True, config=ConfigDict(extra="forbid"))
+class Config:
+    """One `[[compress]]` step with `method = "cluster"`.
+
+    A layer gets 2 to the power of `bits` values; `layer_bits` overrides it by shell patterns of
+    weight paths. Weights that are zero stay zero, and zero is then one of the values. `skip` holds
+    patterns of weights to leave alone.
+    """
+
+    method: Literal["cluster"] = "cluster"
+    bits: Literal[1, 2, 3, 4, 5, 6] = 4
+    layer_bits: dict[str, Literal[1, 2, 3, 4, 5, 6]] = Field(default_factory=dict)
+    init: Init = "linear"
+    skip: tuple[str, ...] = ()
+    seed: int = Field(default=0, ge=0)
+    finetune: FineTune = FineTune(epochs=2, learning_rate=1e-4)
+
+
+@dataclass(eq=False)
+class _Shared:
+    """A weight array: its values, which of them is zero for good (or -1), and each weight's."""
+
+    variable: Any
+    values: Array
+    zero: int
+    index: Array
+
+
+def run(model: Any, config: Config, context: Context) -> Outcome:
+    """Cluster a Keras model's weights in place and train the values.
+
+    Raises:
+        ConfigError: there is nothing to cluster.
+        DataError: there are no data, or none with labels that fit.
+    """
+    shared = [_cluster(variable, config) for variable in _chosen(model, config)]
+    for entry in shared:
+        _assign(entry)
+    if config.finetune.epochs:
+        _train(model, shared, config, context)
+    changes = []
+    for entry in shared:
+        weights = np.asarray(entry.variable)
+        note = f"{len(np.unique(weights))} values"
+        zeros = int((weights == 0.0).sum())
+        changes.append(LayerChange(entry.variable.path, weights.shape, weights.size, zeros, note))
+    return Outcome(model, tuple(changes), DEVICE_SAVING)
+
+
+def _matches(path: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(path, f"*/{pattern}")
+
+
+def _chosen(model: Any, config: Config) -> list[Any]:
+    found = [
+        variable
+        for variable in model.trainable_weights
+        if variable.name in PRUNABLE
+        and len(variable.shape) >= 2
+        and not any(_matches(variable.path, pattern) for pattern in config.skip)
+    ]
+    if not found:
+        raise ConfigError(
+            f"{NAME} finds no weights", allowed="trainable layers with a " + ", ".join(PRUNABLE)
+        )
+    for pattern in config.layer_bits:
+        if not any(_matches(variable.path, pattern) for variable in found):
+            raise ConfigError(
+                f"{NAME}: layer_bits {pattern!r} matches no weights",
+                allowed=", ".join(variable.path for variable in found),
+            )
+    return found
+
+
+def _cluster(variable: Any, config: Config) -> _Shared:
+    weights = np.asarray(variable, np.float64)
+    bits = config.bits
+    for pattern, own in config.layer_bits.items():
+        if _matches(variable.path, pattern):
+            bits = own
+    flat = weights.reshape(-1)
+    pruned = flat == 0.0
+    count = (1 << bits) - int(pruned.any())
+    others = flat[~pruned]
+    if not len(others):
+        return _Shared(variable, np.zeros(1), 0, np.zeros(flat.size, np.int64))
+    values = kmeans(others, count, config.init, config.seed)
+    index = nearest(flat, values)
+    if not pruned.any():
+        return _Shared(variable, values, -1, index)
+    # zero comes last; it is not among the trained values, and no other weight is put there
+    index[pruned] = len(values)
+    return _Shared(variable, np.append(values, 0.0), len(values), index)
+
+
+def _assign(entry: _Shared) -> None:
+    weights = entry.values.astype(np.float32)[entry.index]
+    entry.variable.assign(weights.reshape(tuple(entry.variable.shape)))
+
+
+def _train(model: Any, shared: list[_Shared], config: Config, context: Context) -> None:
+    """Adam on the shared values (a value's gradient is the sum of its weights') and the rest."""
+    import keras
+    import tensorflow as tf
+
+    data, fit = context.data, config.finetune
+    if data is None or data.train.labels is None:
+        raise DataError(f"{NAME} fine-tunes and needs labels", allowed="x_train and y_train")
+    check_inputs(model, data.train)
+    labels = data.train.labels
+    loss_function = loss_of(model, labels, fit.loss)
+    per_epoch = steps_per_epoch(fit, data.train)
+    total = per_epoch * fit.epochs
+    optimizer = keras.optimizers.Adam(
+        keras.optimizers.schedules.CosineDecay(fit.learning_rate, total)
+    )
+    books = [keras.Variable(entry.values.astype(np.float32)) for entry in shared]
+    indices = [tf.constant(entry.index, tf.int32) for entry in shared]
+    moving = [tf.constant((np.arange(len(e.values)) != e.zero).astype(np.float32)) for e in shared]
+    kernels = {id(entry.variable) for entry in shared}
+    rest = [v for v in model.trainable_variables if id(v) not in kernels]
+    optimizer.build([*books, *rest])
+
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    def step(x: Any, y: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = loss_function(y, model(x, training=True))
+            if model.losses:
+                loss += tf.add_n(model.losses)
+        variables = [entry.variable.value for entry in shared] + [v.value for v in rest]
+        gradients = tape.gradient(loss, variables)
+        summed = [
+            tf.math.unsorted_segment_sum(tf.reshape(g, [-1]), index, len(mask)) * mask
+            for g, index, mask in zip(gradients, indices, moving, strict=False)
+        ]
+        optimizer.apply([*summed, *gradients[len(shared) :]], [*books, *rest])
+        for entry, book, index in zip(shared, books, indices, strict=True):
+            entry.variable.assign(tf.reshape(tf.gather(book.value, index), entry.variable.shape))
+        return loss
+
+    order, done = np.random.default_rng(config.seed), 0
+    every = max(1, total // 50)
+    for _ in range(fit.epochs):
+        shuffled = order.permutation(len(data.train))
+        for start in range(0, len(shuffled), fit.batch_size):
+            batch = data.train.take(shuffled[start : start + fit.batch_size])
+            loss = step(as_keras(batch.inputs), batch.labels)
+            done += 1
+            if done % every == 0 or done == total:
+                text = f"step {done}/{total}, loss {float(loss):.4f}"
+                context.progress(NAME, done / total, text)
