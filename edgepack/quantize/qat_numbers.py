@@ -117,20 +117,28 @@ def weight_grid(weights: Any, clip: Any, dtype: DType, axis: int | None) -> tupl
 
 
 def requantize(
-    total: Any, scales: Any, grid: Grid, low: Any | None = None, high: Any | None = None
+    total: Any,
+    source: Any,
+    scales: Any,
+    grid: Grid,
+    low: Any | None = None,
+    high: Any | None = None,
 ) -> Value:
     """The sum of a convolution or dense layer as its kernel stores it.
 
     Args:
         total: whole numbers, the output channel last.
-        scales: of the sum: input scale x weight scales.
+        source: scale of the input.
+        scales: of the weights, one or one per output channel.
         grid: of the output.
         low, high: real numbers that the fused activation clamps to; None for none.
     """
     import tensorflow as tf
 
-    smooth = total * (scales / grid.scale)
-    ratio = tf.cast(scales, tf.float64) / tf.cast(grid.scale, tf.float64)
+    # in double as the kernels' preparation: a float32 product would be off in the last bit
+    wide = [tf.cast(s, tf.float64) for s in (source, scales, grid.scale)]
+    ratio = wide[0] * wide[1] / wide[2]
+    smooth = tf.cast(total, tf.float32) * (source * scales / grid.scale)
     exact = _fixed_point(
         tf.stop_gradient(tf.cast(total, tf.float64)),
         tf.stop_gradient(ratio),

@@ -148,12 +148,22 @@ class Run:
         units, scale = weight_grid(weights, self.owner.clip(key), dtype, axis)
         scales = x.grid.scale * tf.reshape(scale, (-1,))
         total = function(x.units, units, node.options)
+        if x.grid.dtype is DType.INT16:
+            # sums beyond 2^24: whole numbers again in float64, gradients stay in float32
+            wide = (tf.stop_gradient(tf.cast(v, tf.float64)) for v in (x.units, units))
+            exact = function(*wide, node.options)
+            total = tf.cast(total, tf.float64)
+            total = straight_through(total, exact)
         if bias is not None:
             smooth = bias / scales
-            total = total + straight_through(smooth, tf.round(smooth))
+            added = straight_through(smooth, tf.round(smooth))
+            total = total + tf.cast(added, total.dtype)
         root = self.owner.grid_for(node.output)
         if root is None:
-            return Value(qat_ops.clamp(total * scales, low, high))
+            return Value(qat_ops.clamp(tf.cast(total, tf.float32) * scales, low, high))
         if self.watch is not None:
-            self.watch.setdefault(root, qat_ops.clamp(total * scales, low, high))
-        return requantize(total, scales, self.grids[root], low, high)
+            real = tf.cast(total, tf.float32) * scales
+            self.watch.setdefault(root, qat_ops.clamp(real, low, high))
+        return requantize(
+            total, x.grid.scale, tf.reshape(scale, (-1,)), self.grids[root], low, high
+        )
