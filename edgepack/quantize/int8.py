@@ -1,47 +1,49 @@
-"""A Keras model or SavedModel -> a full-integer int8 `.tflite`, checked, with its recipe beside it.
+"""The stage `quantize` of edgepack.toml: a float model -> an integer `.tflite`, its recipe beside.
 
-The converter runs in a child process with a time limit: it is third-party native code that has
-been seen to end in a segmentation fault.
+A model of another format is converted in a child process with a time limit (edgepack/convert); the
+quantizer itself is edgepack's own and needs no TensorFlow.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
 import json
-from dataclasses import asdict, dataclass
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgepack.convert.base import ConvertOptions
-from edgepack.convert.explain import crash_hint
-from edgepack.convert.run import arguments as request_of
-from edgepack.convert.table import CONVERTERS
-from edgepack.errors import ConversionError, UnsupportedError
+from edgepack.convert.run import convert
+from edgepack.errors import DataError
 from edgepack.models.dataset import Samples, read_dataset
 from edgepack.models.handle import ModelFormat, ModelHandle
-from edgepack.models.isolate import CrashError, Task, require_package, run_task
-from edgepack.models.keras_archive import check_keras_archive
 from edgepack.models.litert import run_samples, stored_samples
 from edgepack.models.metrics import Metric, evaluate
 from edgepack.models.progress import Progress, silent
-from edgepack.models.tflite_file import load_tflite
+from edgepack.models.tflite_file import load_tflite, operator_name, read_tflite
+from edgepack.quantize.data import Sources, read_sources
 from edgepack.quantize.recipe import QuantizeRecipe
-from edgepack.quantize.validate import check_full_integer
+from edgepack.quantize.run import UserMetric, check_float, quantize_float, settings_dict
 
 MODEL_NAME = "model.tflite"
 RECIPE_NAME = "recipe.json"
 TEST_NAME = "test.npz"
-RECIPE_FORMAT = 1
+RECIPE_FORMAT = 2
 _STAGE = "quantize"
+_VERSIONED = ("ai-edge-litert", "keras", "numpy", "tensorflow")
 
 
 @dataclass(frozen=True)
 class Quantized:
     """The integer model and what lies beside it.
 
-    `recipe` is the content of `recipe_path`; `test_data` holds the test split as the model stores
-    its inputs (`x` or `input_0`, ..., and `y`), ready for `edgepack bench --data`.
+    `recipe` is the content of `recipe_path`; `test_data` holds the evaluated samples as the model
+    stores its inputs (`x` or `input_0`, ..., and `y`), ready for `edgepack bench --data`.
     """
 
     handle: ModelHandle
@@ -56,87 +58,122 @@ def quantize_int8(
     data: Path,
     out_dir: Path,
     *,
+    folder: Path | None = None,
+    metric: tuple[str, UserMetric] | None = None,
     progress: Progress = silent,
 ) -> Quantized:
-    """Quantize a model that TensorFlow opens to full-integer int8.
+    """Quantize a float model of any format that edgepack converts.
 
     Args:
         handle: the float model.
         recipe: how.
-        data: an `.npz` as `models.dataset` reads it: its training split calibrates, its test split
-            is evaluated before and after. Inputs are in the Keras model's order, which is also
-            that of the result.
+        data: samples, as `data.read_sources` reads them; of an `.npz` the training split calibrates
+            and the test split is evaluated before and after. Inputs are in the model's order.
         out_dir: gets `model.tflite`, `recipe.json` and `test.npz`; made if need be.
+        folder: that a recipe file is relative to; the current one by default.
+        metric: name and function of the user's own figure.
         progress: told the share done.
 
     Raises:
-        UnsupportedError: the model is of another format, or has open dimensions.
+        UnsupportedError: the model is quantized already, has open dimensions, or an operator
+            without an integer kernel.
         DataError: the data do not fit the model.
-        MissingToolError: TensorFlow is not installed.
+        MissingToolError: a package that opens the model is not installed.
         ConversionError: the converter failed, crashed, ran out of time, or left something that is
             not integer.
     """
-    converter = CONVERTERS[handle.format]
-    if not converter.tensorflow:
-        raise UnsupportedError(
-            f"{handle.path.name} is a {handle.format.value} model, which is not quantized again",
-            allowed="a .keras or .h5 model, a SavedModel, or an entry that makes a Keras model",
-        )
-    require_package("tensorflow", extra="tf", why="to quantize a model")
+
+    def told(stage: str, fraction: float | None, message: str) -> None:
+        progress(_STAGE, None, f"{stage}: {message}")
+
     out_dir.mkdir(parents=True, exist_ok=True)
+    content = _as_float(handle, recipe, told)
     path = out_dir / MODEL_NAME
-    arguments = {
-        "request": request_of(handle.path, out_dir, ConvertOptions(), converter),
-        "data": str(data.resolve()),
-        "samples": recipe.calibration_samples,
-        "seed": recipe.seed,
-        "out": str(path.resolve()),
-    }
-    task = Task(
-        "edgepack.quantize.convert_child:run",
-        arguments,
-        what=f"quantizing {handle.path.name}",
-        timeout=recipe.timeout_s,
-    )
-    try:
-        reply = run_task(task, progress)
-    except CrashError as error:
-        if handle.format is not ModelFormat.KERAS:
-            raise
-        hint = crash_hint(check_keras_archive(handle.path).layer_classes)
-        raise ConversionError(error.message, next_step=hint) from error
-    progress(_STAGE, 0.9, "checking every tensor")
-    operators = check_full_integer(path)
+    path.write_bytes(content)
+    inputs = load_tflite(path).inputs
+    sources = _sources(data, inputs, recipe)
+    done = quantize_float(content, sources, recipe, folder=folder, metric=metric, progress=told)
+    path.write_bytes(done.data)
     result = load_tflite(path)
-    stored = stored_samples(result, read_dataset(data).test)
-    metric = _score(result, stored)
+    test = done.split.evaluation
+    if test is None:
+        raise DataError(
+            f"{data.name} leaves no samples to evaluate", allowed="a test split, or more samples"
+        )
+    stored = stored_samples(result, _shaped(test.samples, inputs))
+    score = _score(result, stored)
     test_data = out_dir / TEST_NAME
     write_samples(test_data, stored)
+    figures = (done.report["evaluation"] or {}).get("float")
+    model = read_tflite(path)
     record = {
         "format": RECIPE_FORMAT,
-        "recipe": asdict(recipe),
+        "recipe": settings_dict(recipe),
         "source": {"name": handle.path.name, "sha256": handle.sha256},
         "model": {
             "name": MODEL_NAME,
             "sha256": result.sha256,
             "bytes": path.stat().st_size,
             "parameters": result.parameters,
-            "operators": list(operators),
+            "operators": sorted(
+                {operator_name(model, o) for g in model.subgraphs for o in g.operators}
+            ),
             "inputs": [spec.as_dict() for spec in result.inputs],
             "outputs": [spec.as_dict() for spec in result.outputs],
         },
-        "calibration": {"split": "train", "samples": reply["calibration_samples"]},
+        "calibration": {"split": "train", "samples": len(done.split.calibration.samples)},
         "test": {
-            "float": reply["float_test"],
-            "int8": None if metric is None else metric.as_dict(),
+            "float": None
+            if figures is None
+            else {name: figures[name] for name in ("metric", "value", "n")},
+            "int8": None if score is None else score.as_dict(),
         },
-        "versions": {"tensorflow": reply["tensorflow"], "keras": reply["keras"]},
+        "report": {k: v for k, v in done.report.items() if k not in ("seconds", "settings")},
+        "versions": _versions(),
     }
     recipe_path = out_dir / RECIPE_NAME
     text = json.dumps(record, indent=2, sort_keys=True)
     recipe_path.write_text(text + "\n", encoding="utf-8")
-    progress(_STAGE, 1.0, f"int8: {metric}" if metric else "done")
+    progress(_STAGE, 1.0, f"{recipe.scheme}: {score}" if score else "done")
     return Quantized(result, recipe_path, test_data, record)
+
+
+def _as_float(
+    handle: ModelHandle, recipe: QuantizeRecipe, told: Callable[[str, float | None, str], None]
+) -> bytes:
+    """The model as a float `.tflite`."""
+    if handle.format is ModelFormat.TFLITE:
+        content = handle.path.read_bytes()
+        check_float(content, handle.inputs)
+    with tempfile.TemporaryDirectory() as folder:
+        options = ConvertOptions(time_limit=recipe.timeout_s)
+        return convert(handle.path, Path(folder), options, told).path.read_bytes()
+
+
+def _sources(data: Path, inputs: Any, recipe: QuantizeRecipe) -> Sources:
+    """The data; without spans in the settings a file without a split gets a seeded one."""
+    spans = recipe.evaluate is not None or isinstance(recipe.calibration_samples, str)
+    if spans or data.suffix.lower() != ".npz":
+        return read_sources(data, inputs)
+    found = read_dataset(data)
+    return Sources(found.train, found.test, False, str(data))
+
+
+def _shaped(samples: Samples, inputs: Any) -> Samples:
+    """Samples in the model's shape, where axes of length 1 were left out."""
+    arrays = (
+        array.reshape(len(array), *spec.shape[1:])
+        for array, spec in zip(samples.inputs, inputs, strict=True)
+    )
+    return Samples(tuple(arrays), samples.labels)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _VERSIONED:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def write_samples(path: Path, samples: Samples) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,14 @@ class Outcome:
     Attributes:
         data: the `.tflite`.
         report: everything about it, as JSON (docs/quantize.md).
+        split: the samples that calibrated and were evaluated.
         calibrated, result: for further plans from the same measurement; None for dynamic and
             float16, which measure nothing.
     """
 
     data: bytes
     report: dict[str, Any]
+    split: Split
     calibrated: Calibrated | None = None
     result: PtqResult | None = None
 
@@ -106,7 +108,7 @@ def quantize_float(
     warnings += result_warnings(evaluated)
     report = {
         "format": REPORT_FORMAT,
-        "settings": asdict(replace(settings, recipe=None)),
+        "settings": settings_dict(settings),
         "rules": rules.as_dict(),
         "calibration": {
             "samples": len(samples),
@@ -120,7 +122,15 @@ def quantize_float(
         "warnings": warnings,
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
     }
-    return Outcome(made, report, calibrated, result)
+    return Outcome(made, report, split, calibrated, result)
+
+
+def settings_dict(settings: QuantizeRecipe) -> dict[str, Any]:
+    """The settings as JSON stores them; rules from a file stand in the report's `rules`."""
+    found = asdict(settings)
+    if isinstance(settings.recipe, str):
+        found["recipe"] = Path(settings.recipe).name
+    return found
 
 
 def check_settings(settings: QuantizeRecipe) -> None:
@@ -178,8 +188,8 @@ def check_float(data: bytes, inputs: Sequence[TensorSpec]) -> None:
             spec = tensor_spec(raw)
             if raw.quantization is not None and raw.quantization.scale is not None:
                 raise UnsupportedError(
-                    f"the model is quantized already: tensor {spec.name!r} is {spec.dtype.value} "
-                    "with a scale",
+                    f"the model is quantized already and not quantized again: tensor "
+                    f"{spec.name!r} is {spec.dtype.value} with a scale",
                     allowed="a model in float32",
                     next_step="start from the float model that it was made from",
                 )

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from edgepack.errors import ConversionError
-from edgepack.models.dataset import Dataset, Samples
+from edgepack.models.dataset import Samples
 from edgepack.models.handle import TensorSpec
 from edgepack.models.litert import to_stored
-from edgepack.quantize.calibration import calibration_samples
+from edgepack.quantize.data import Sources, choose
 from edgepack.quantize.validate import check_full_integer
 from edgepack.types import DType
 from tests.tflite_builder import ModelBuilder, spec
@@ -69,10 +69,15 @@ def test_values_are_stored_with_halves_away_from_zero_and_saturated() -> None:
 
 def test_calibration_draws_from_the_training_split_without_repetition() -> None:
     train = Samples((np.arange(100.0).reshape(100, 1),))
-    data = Dataset(train, Samples((np.arange(900.0, 910.0).reshape(10, 1),)))
-    first = calibration_samples(data, 30, seed=3).inputs[0].ravel()
-    assert len(set(first.tolist())) == 30
-    assert first.max() < 100
-    np.testing.assert_array_equal(first, calibration_samples(data, 30, seed=3).inputs[0].ravel())
-    assert first.tolist() != calibration_samples(data, 30, seed=4).inputs[0].ravel().tolist()
-    assert calibration_samples(data, 1000, seed=0) is train
+    test = Samples((np.arange(900.0, 910.0).reshape(10, 1),))
+    sources = Sources(train, test, False, "data")
+
+    def drawn(count: int, seed: int) -> list[float]:
+        chosen = choose(sources, count, None, seed).calibration.samples.inputs[0]
+        return [float(value) for value in chosen.ravel()]
+
+    first = drawn(30, 3)
+    assert len(set(first)) == 30 and max(first) < 100
+    assert first == drawn(30, 3)
+    assert first != drawn(30, 4)
+    assert drawn(1000, 0) == train.inputs[0].ravel().tolist()
