@@ -121,10 +121,14 @@ def run_case(operator: str, test: Any, folder: Path) -> Case:
     path = folder / f"{test.name}.onnx"
     onnx.save(model, path)
     try:
-        done = convert(path, folder, ConvertOptions(time_limit=SECONDS, keep_nchw=True))
+        done = convert(path, folder, ConvertOptions(time_limit=SECONDS))
         module = load_tflite(done.path)
         graph = module.graphs[0]
-        fed = [_fed(a, graph.tensors[t]) for a, t in zip(left, graph.inputs, strict=True)]
+        moved = [entry["layout"] is not None for entry in done.report["source"]["inputs"]]
+        fed = [
+            _fed(np.moveaxis(np.asarray(a), 1, -1) if m else a, graph.tensors[t])
+            for a, t, m in zip(left, graph.inputs, moved, strict=True)
+        ]
         made = evaluate(module, fed)
     except EdgepackError as error:
         return Case(operator, test.name, " ".join(error.message.split())[:160])
@@ -143,14 +147,14 @@ def run_case(operator: str, test: Any, folder: Path) -> Case:
 
 def _fed(array: Any, tensor: Any) -> Array:
     """A sample as the converted model takes it."""
-    value = np.asarray(array)
+    value: Array = np.asarray(array)
     if value.dtype == tensor.dtype.numpy:
         return value.reshape(tensor.shape)
     if value.dtype == np.uint8:  # quantized; the conversion moved it by 128
         return (value.astype(np.int16) - 128).astype(np.int8)
     if value.dtype == np.float32 and tensor.quant is not None:
-        steps = np.rint(value / tensor.scale) + tensor.zero_point
-        return np.clip(steps, -128, 127).astype(np.int8)
+        steps: Array = np.rint(value / tensor.scale) + tensor.zero_point
+        return steps.clip(-128, 127).astype(np.int8)
     return value.astype(tensor.dtype.numpy)
 
 

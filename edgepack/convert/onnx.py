@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edgepack.convert import onnx_prepare
+from edgepack.convert import onnx_prepare, onnx_rewrite
 from edgepack.convert.base import Request, Source, Stages
 from edgepack.convert.onnx_run2tf import to_keras
 from edgepack.convert.ort import OrtRunner
@@ -68,6 +68,7 @@ def open_proto(request: Request, stages: Stages, proto: Any, description: dict[s
         specs, warnings = fixed_inputs(request, description)
         # what later versions of the container added, ONNX Runtime may not read yet
         proto.ir_version = min(proto.ir_version, MAX_IR_VERSION)
+        proto = onnx_prepare.lower_opset(proto)
         onnx_prepare.name_nodes(proto)
         onnx_prepare.fix_shapes(proto, specs)
         onnx_prepare.explicit_pads(proto)
@@ -83,7 +84,9 @@ def open_proto(request: Request, stages: Stages, proto: Any, description: dict[s
         import onnx2tf  # noqa: F401
     nodes = len(proto.graph.node)
     with stages("onnx2tf", f"converting {nodes} ONNX nodes to TensorFlow"):
-        folded = onnx_prepare.fold(proto, Path(request.folder))
+        parts = copy.deepcopy(proto)  # ONNX Runtime computes the original for comparison
+        onnx_rewrite.split_up(parts, onnx_prepare.known_shapes(parts))
+        folded = onnx_prepare.fold(parts, Path(request.folder))
         onnx_prepare.name_nodes(folded)
         onnx_prepare.explicit_states(folded)
         kept = sorted(first) if request.keep_nchw else []

@@ -13,6 +13,7 @@ from edgepack.convert.shapes import check_size
 from edgepack.errors import ConversionError, UnsupportedError
 from edgepack.models.handle import TensorSpec
 
+MAX_OPSET = 23  # of ONNX 1.18; later ones add element types
 # operators that look at every element by itself, so that the layout passes through them
 _ELEMENTWISE = frozenset(
     {
@@ -84,6 +85,26 @@ def fix_shapes(proto: Any, inputs: Sequence[TensorSpec]) -> None:
         sizes = tuple(d.dim_value for d in dims)
         if all(sizes):
             check_size(f"the tensor {value.name}", sizes)
+
+
+def lower_opset(proto: Any) -> Any:
+    """The model in an operator set that ONNX Runtime has, where its own is newer.
+
+    Raises:
+        UnsupportedError: onnx cannot write it in an older set; its message names the operator.
+    """
+    import onnx
+
+    versions = [entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")]
+    if not versions or versions[0] <= MAX_OPSET:
+        return proto
+    try:
+        return onnx.version_converter.convert_version(proto, MAX_OPSET)
+    except Exception as error:
+        why = " ".join(str(error).split())[:200]
+        raise UnsupportedError(
+            f"the model is of operator set {versions[0]}: {why}", allowed=f"at most {MAX_OPSET}"
+        ) from error
 
 
 def known_shapes(proto: Any) -> dict[str, tuple[int, ...]]:
@@ -208,7 +229,7 @@ def explicit_states(proto: Any) -> None:
 
 
 def explicit_pads(proto: Any) -> None:
-    """Write `auto_pad` out as `pads`, of convolutions and pools whose shapes are known.
+    """Write `auto_pad` out as `pads`, and the kernel's shape, where the graph leaves them open.
 
     SAME_UPPER and SAME_LOWER put the odd zero behind or before (onnx Operators.md, Conv).
     """
@@ -218,6 +239,9 @@ def explicit_pads(proto: Any) -> None:
     constants = {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
     for node in proto.graph.node:
         found = {attribute.name: attribute for attribute in node.attribute}
+        if node.op_type in ("Conv", "ConvTranspose") and "kernel_shape" not in found:
+            size = constants.get(node.input[1], ())[2:]
+            node.attribute.extend([helper.make_attribute("kernel_shape", size)] if size else [])
         if "auto_pad" not in found or node.op_type not in ("Conv", "MaxPool", "AveragePool"):
             continue
         mode = helper.get_attribute_value(found["auto_pad"]).decode()
