@@ -32,9 +32,9 @@ _MARGIN = 2.0
 class GoldenRun:
     """Golden outputs.
 
-    kept: which of the given samples they belong to, ascending. outputs: per output an array [samples, *shape]. tolerances: per output, in stored steps for
-    integers, absolute for floats. reference: what computed them. compared: the kernel sets that
-    the tolerance takes in.
+    kept: which of the given samples they belong to, ascending. outputs: per output an array
+    [samples, *shape]. tolerances: per output, in stored steps for integers, absolute for floats.
+    reference: what computed them. compared: the kernel sets that the tolerance takes in.
     """
 
     kept: tuple[int, ...]

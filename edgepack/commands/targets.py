@@ -12,7 +12,7 @@ import typer
 from edgepack.commands.output import Column, out
 
 if TYPE_CHECKING:
-    from edgepack.targets import Target
+    from edgepack.targets import AppTarget, Target
 
 
 def targets(
@@ -41,7 +41,7 @@ def targets(
         ),
     ] = None,
 ) -> None:
-    """List the boards that edgepack knows, or everything about one of them, or start a new one.
+    """List the boards and kinds of apps that edgepack knows, all about one, or start a new board.
 
     `new` writes records with a "?" wherever a fact is missing, and overwrites nothing.
 
@@ -53,7 +53,7 @@ def targets(
         edgepack targets new my-board --dir my-targets
     """
     from edgepack.errors import UsageError
-    from edgepack.targets import load_target, load_targets
+    from edgepack.targets import app_names, load_app, load_target, load_targets
 
     if name == "new":
         _new(board, soc, directory)
@@ -64,8 +64,15 @@ def targets(
             next_step=f"edgepack targets new {board or 'NAME'}",
         )
     if name is None:
-        found = load_targets()
-        out().result([_summary(target) for target in found], lambda: _list(found))
+        found, apps = load_targets(), [load_app(app) for app in app_names()]
+        out().result(
+            [*(_summary(target) for target in found), *(_app_summary(app) for app in apps)],
+            lambda: _list(found, apps),
+        )
+        return
+    if name in app_names():
+        app = load_app(name)
+        out().result({**_app_summary(app), **app.model_dump(mode="json")}, lambda: _show_app(app))
         return
     target = load_target(name)
     document = {
@@ -125,7 +132,18 @@ def _summary(target: Target) -> dict[str, Any]:
     }
 
 
-def _list(found: tuple[Target, ...]) -> None:
+def _app_summary(app: AppTarget) -> dict[str, Any]:
+    return {
+        "id": app.id,
+        "name": app.name,
+        "kind": "app",
+        "language": app.language,
+        "runtime": app.runtime,
+        "verified": app.verified.value,
+    }
+
+
+def _list(found: tuple[Target, ...], apps: list[AppTarget]) -> None:
     columns = [
         Column("target"),
         Column("board"),
@@ -150,6 +168,23 @@ def _list(found: tuple[Target, ...]) -> None:
         for target in found
     ]
     out().table(columns, rows)
+    out().table(
+        [
+            Column("target"),
+            Column("app"),
+            Column("language"),
+            Column("runtime"),
+            Column("verified"),
+        ],
+        [[app.id, app.name, app.language, app.runtime, app.verified.value] for app in apps],
+    )
+
+
+def _show_app(app: AppTarget) -> None:
+    out().line(f"{app.id}: {app.name}, {app.language} ({app.runtime})")
+    out().line(f"verified: {app.verified.value}, {app.verified_how}")
+    record = app.model_dump(mode="json")
+    _facts({key: record[key] for key in ("versions", "facts", "notes")}, 1)
 
 
 def _kib(size: int | None) -> str:

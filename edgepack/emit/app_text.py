@@ -46,6 +46,11 @@ RESERVED = frozenset((
     "wait",
 ))
 # fmt: on
+# Packages and folders that lie beside the generated one in an app's build.
+_PACKAGES = frozenset(
+    ("app", "build", "dart", "flutter", "flutter_test", "gradle", "integration_test", "src")
+    + ("tflite_flutter",)
+)
 _WORD = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _LONGEST_NAME = 60  # characters of an identifier; file systems and readers take more, people not
@@ -80,7 +85,7 @@ def snake(text: str, fallback: str) -> str:
     name = "_".join(words(text))[:_LONGEST_NAME].strip("_")
     if not name or name[0].isdigit():
         name = f"{fallback}_{name}".strip("_")
-    return _free(name, "_model", ())
+    return _free(name + ("_model" if name in _PACKAGES else ""), "_model", ())
 
 
 def _free(name: str, suffix: str, taken: Collection[str]) -> str:

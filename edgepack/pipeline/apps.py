@@ -45,6 +45,7 @@ RECORD_NAME = "edgepack-app.json"
 RECORD_FORMAT = 1
 _MAX_LABEL_BYTES = 1 << 20
 _LINE_ENDS = "\x7f\x85\u2028\u2029"  # what some reader takes for the end of a line, and delete
+_MAX_WORDS = 2000
 _STAGE = "app"
 
 
@@ -123,6 +124,7 @@ def build_app(request: AppRequest, out: Path, progress: Progress = silent) -> Ap
         EdgepackError: as converting and quantizing.
     """
     record = load_app(request.target)
+    _check_words(request)
     package = _package(request)
     labels = None if request.labels is None else read_labels(request.labels)
     check_replaceable(out, may_replace=_may_replace)
@@ -146,6 +148,21 @@ def build_app(request: AppRequest, out: Path, progress: Progress = silent) -> Ap
     progress(_STAGE, 1.0, "done")
     notes = [*chosen.warnings, *([] if note is None else [note])]
     return AppResult(app, measured, tuple(notes))
+
+
+def _check_words(request: AppRequest) -> None:
+    """Refuse texts that no literal can hold (a constant of the JVM ends at 64 KB)."""
+    for what, text in (
+        ("name", request.model_name),
+        ("description", request.description),
+        ("version", request.version),
+        ("author", request.author),
+        ("license", request.license),
+    ):
+        if len(text) > _MAX_WORDS:
+            raise UsageError(
+                f"the {what} has {len(text)} characters", allowed=f"at most {_MAX_WORDS}"
+            )
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
