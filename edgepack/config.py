@@ -128,8 +128,8 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _complete(self) -> Config:
-        if self.model.source.endswith(".tflite") and (self.compress or self.quantize):
-            raise ValueError("a .tflite model is finished: remove [[compress]] and [quantize]")
+        if self.model.source.endswith(".tflite") and self.compress:
+            raise ValueError("a .tflite model cannot be trained any further: remove [[compress]]")
         if self.data is None and (self.compress or self.quantize):
             raise ValueError("[[compress]] and [quantize] need samples: add [data] source")
         for device in self.devices:

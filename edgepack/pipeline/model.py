@@ -27,8 +27,10 @@ from edgepack.models.isolate import has_package, require_package, warm_children
 from edgepack.models.load import load_model
 from edgepack.models.progress import Progress
 from edgepack.pipeline.convert import as_tflite, convert_cached
+from edgepack.pipeline.quantize import user_metric
 from edgepack.quantize.int8 import MODEL_NAME as TFLITE_NAME
 from edgepack.quantize.int8 import TEST_NAME, quantize_int8, write_samples
+from edgepack.quantize.rules import PRESETS
 
 _TRAINERS = ("tensorflow", "keras", "numpy")  # packages whose version changes what is trained
 
@@ -71,12 +73,13 @@ def prepare_model(config: Config, cache: Cache, progress: Progress) -> Prepared:
         EdgepackError: whatever a stage raises.
     """
     source = config.model.source
-    if source.lower().endswith(".tflite"):
+    is_tflite = source.lower().endswith(".tflite")
+    if is_tflite and config.quantize is None:
         ready = as_tflite(existing(config, "model.source", source), cache, progress)
         return _finished(config, cache, ready.path, progress, ready.warnings)
     if not is_entry(source) and config.quantize is None and not config.compress:
         return _converted(config, cache, progress)
-    if not has_package("tensorflow"):
+    if not is_tflite and not has_package("tensorflow"):
         if config.model.fallback is None:
             require_package("tensorflow", extra="tf", why=f"to train or convert {source}")
         assert config.model.fallback is not None
@@ -221,8 +224,20 @@ class _Chain:
             found.append(_Stage("compress", inputs, self._compress, True))
             model_key = stage_key("compress", inputs)
         recipe = asdict(self.config.quantize)
-        inputs = {"model": model_key, "data": data_key, "recipe": recipe, **_code("quantize")}
+        inputs = {"model": model_key, "data": data_key, "recipe": recipe, **self._beside()}
+        inputs |= _code("quantize", "convert")
         found.append(_Stage("quantize", inputs, self._quantize, True))
+        return found
+
+    def _beside(self) -> dict[str, Any]:
+        """Files that `[quantize]` names: rules, and the user's own figure."""
+        assert self.config.quantize is not None
+        rules, metric = self.config.quantize.recipe, self.config.quantize.metric
+        found: dict[str, Any] = {}
+        if isinstance(rules, str) and rules not in PRESETS:
+            found["rules"] = file_digest(existing(self.config, "quantize.recipe", rules))
+        if metric is not None:
+            found["metric"] = _entry_key(self.config, metric)
         return found
 
     def _source_key(self) -> str:
@@ -264,7 +279,13 @@ class _Chain:
     def _quantize(self, folder: Path) -> None:
         assert self.config.quantize is not None
         quantize_int8(
-            self._handle(), self.config.quantize, self._data(), folder, progress=self.progress
+            self._handle(),
+            self.config.quantize,
+            self._data(),
+            folder,
+            folder=self.config.folder,
+            metric=user_metric(self.config.quantize, self.config.folder),
+            progress=self.progress,
         )
 
 

@@ -18,6 +18,7 @@ from edgepack.pipeline.convert import as_tflite
 from edgepack.quantize.data import Sources, read_sources
 from edgepack.quantize.recipe import QuantizeRecipe
 from edgepack.quantize.run import Outcome, UserMetric, quantize_float
+from edgepack.quantize.search import LADDER
 from edgepack.types import Array
 
 
@@ -31,6 +32,8 @@ class Asked:
         settings: how.
         folder: that functions and recipe files are relative to.
         real: scale and zero point where the samples are stored integers.
+        work: folder for what a training leaves behind, to go on from after an interruption.
+        ladder: schemes that `max_drop` may mix.
     """
 
     model: Path
@@ -38,6 +41,8 @@ class Asked:
     settings: QuantizeRecipe
     folder: Path = Path()
     real: tuple[float, int] | None = None
+    work: Path | None = None
+    ladder: tuple[str, ...] = LADDER
 
 
 def quantize_any(asked: Asked, progress: Progress = silent) -> Outcome:
@@ -54,7 +59,7 @@ def quantize_any(asked: Asked, progress: Progress = silent) -> Outcome:
         asked.settings,
         folder=asked.folder,
         real=asked.real,
-        metric=_metric(asked),
+        metric=user_metric(asked.settings, asked.folder),
         progress=progress,
     )
     done.report["warnings"][:0] = ready.warnings
@@ -72,10 +77,15 @@ def _sources(asked: Asked, path: Path, progress: Progress) -> Sources:
         return read_sources(made, inputs)
 
 
-def _metric(asked: Asked) -> tuple[str, UserMetric] | None:
-    if asked.settings.metric is None:
+def user_metric(settings: QuantizeRecipe, folder: Path) -> tuple[str, UserMetric] | None:
+    """The user's own figure, if the settings name one: its name and a function of it.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    if settings.metric is None:
         return None
-    entry = parse_entry(asked.settings.metric, asked.folder)
+    entry = parse_entry(settings.metric, folder)
 
     def measure(outputs: Array, labels: Array | None) -> float:
         return run_metric_entry(entry, outputs, labels)

@@ -93,7 +93,7 @@ samples = 5
         (NET + PRUNE + "finetune.epoch = 1", "no key compress[0].finetune.epoch", "1", "epochs"),
         ('folder = "/"\n' + MINIMAL, "no key folder", "'/'", "model"),
         (NET + '[quantize]\nscheme = "int7"', "quantize.scheme", "'int7'", "'int8'"),
-        (MINIMAL + "[quantize]\n", "finished", "", ""),
+        (MINIMAL + "[quantize]\n", "need samples", "", ""),
         (NET.replace('[data]\nsource = "d.npz"\n', "") + "[quantize]\n", "need samples", "", ""),
         ('[model]\nsource = "m"\n[build]\ntargets = []\n', "build.targets", "()", "at least 1"),
     ],
