@@ -9,11 +9,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import ConfigDict, Field
-from pydantic.dataclasses import dataclass as checked
 
 from edgepack.errors import ConversionError
 from edgepack.models.dataset import Samples, read_dataset
@@ -25,41 +23,12 @@ from edgepack.quantize.observe import Key, Observer
 from edgepack.quantize.params import QParams
 from edgepack.quantize.plan import Plan
 from edgepack.quantize.ptq import PtqOptions, PtqResult, quantize
+from edgepack.quantize.qat_options import QatOptions
 from edgepack.types import Array
 
 AGREEMENT = 0.999  # share of outputs on which simulation and integer model must agree
 _SCALE_TOLERANCE = 1e-6  # relative, of two float32 scales computed in float32 and in float64
 FLOAT_NAME, TRAINED_NAME, OUTPUTS_NAME = "float.tflite", "trained.tflite", "simulated.npz"
-
-
-@checked(frozen=True, config=ConfigDict(extra="forbid"))
-class QatOptions:
-    """How to train.
-
-    Attributes:
-        epochs: passes over the training split.
-        batch_size: samples per step.
-        learning_rate: Adam's at the first step; it falls to zero along a half cosine.
-        ranges: `learned` with the weights, `average`: a moving average of what is seen, fixed after
-            half of the epochs, or `fixed` as calibrated.
-        distill: share of the loss that compares with the teacher instead of the labels, 0 to 1.
-        temperature: of the distillation.
-        teacher: a float .tflite; None: the model itself before training.
-        seed: of the order of samples.
-        checkpoint_seconds: how often a checkpoint is written; one also follows each epoch.
-        timeout_s: bounds the training, in seconds.
-    """
-
-    epochs: int = Field(default=2, ge=1, le=10_000)
-    batch_size: int = Field(default=64, ge=1)
-    learning_rate: float = Field(default=5e-4, gt=0.0)
-    ranges: Literal["learned", "average", "fixed"] = "learned"
-    distill: float = Field(default=0.0, ge=0.0, le=1.0)
-    temperature: float = Field(default=2.0, gt=0.0)
-    teacher: str | None = None
-    seed: int = Field(default=0, ge=0)
-    checkpoint_seconds: float = Field(default=30.0, ge=0.0)
-    timeout_s: float = Field(default=36_000.0, gt=0.0)
 
 
 @dataclass(frozen=True)

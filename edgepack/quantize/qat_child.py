@@ -14,8 +14,9 @@ from edgepack.models.dataset import Samples, read_dataset
 from edgepack.models.metrics import evaluate
 from edgepack.models.progress import Progress
 from edgepack.quantize.plan import make_plan
-from edgepack.quantize.qat import OUTPUTS_NAME, TRAINED_NAME, QatOptions
+from edgepack.quantize.qat import OUTPUTS_NAME, TRAINED_NAME
 from edgepack.quantize.qat_graph import Simulation
+from edgepack.quantize.qat_options import QatOptions
 from edgepack.quantize.qat_teacher import teacher_scores
 from edgepack.quantize.qat_train import Checkpoint, Trainer
 from edgepack.quantize.rules import rules_from

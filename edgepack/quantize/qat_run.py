@@ -150,8 +150,8 @@ class Run:
         total = function(x.units, units, node.options)
         if x.grid.dtype is DType.INT16:
             # sums beyond 2^24: whole numbers again in float64, gradients stay in float32
-            wide = (tf.stop_gradient(tf.cast(v, tf.float64)) for v in (x.units, units))
-            exact = function(*wide, node.options)
+            left, right = (tf.stop_gradient(tf.cast(v, tf.float64)) for v in (x.units, units))
+            exact = function(left, right, node.options)
             total = tf.cast(total, tf.float64)
             total = straight_through(total, exact)
         if bias is not None:

@@ -12,8 +12,8 @@ import numpy as np
 from edgepack.errors import DataError
 from edgepack.models.dataset import Samples
 from edgepack.models.progress import Progress
-from edgepack.quantize.qat import QatOptions
 from edgepack.quantize.qat_graph import Simulation
+from edgepack.quantize.qat_options import QatOptions
 from edgepack.types import Array
 
 _STAGE = "qat"

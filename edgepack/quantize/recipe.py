@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from edgepack.quantize.qat_options import QatOptions
 from edgepack.quantize.ranges import DEFAULT_PERCENTILE, Method
 
 Scheme = Literal["int8", "int8-per-tensor", "int16x8", "int4", "dynamic", "float16"]
@@ -48,6 +49,10 @@ class QuantizeRecipe:
         equalize: move scales between layers so that channels have like ranges.
         bias_correction: take the mean error of each layer's weights out of its bias.
         adaptive_rounding: choose the rounding of weights by the error of the layer's output.
+        qat: fine-tune as the integer kernels compute (edgepack/quantize/qat_options.py).
+        max_drop: points of accuracy that may be lost; operators are raised to wider schemes, as
+            few as it takes.
+        debug: rank the operators that lose accuracy, and try repairs.
         metric: a function `file:function` of outputs and labels, or the built-in ones.
         seed: of every draw.
         timeout_s: bounds the conversion, in seconds.
@@ -64,6 +69,9 @@ class QuantizeRecipe:
     equalize: bool = False
     bias_correction: bool = False
     adaptive_rounding: bool = False
+    qat: QatOptions | None = None
+    max_drop: Annotated[float, Field(ge=0.0)] | None = None
+    debug: bool = False
     metric: str | None = None
     seed: int = Field(default=0, ge=0)
     timeout_s: float = Field(default=600.0, gt=0.0)

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgepack.convert.dynamic import to_dynamic
 from edgepack.convert.float16 import to_float16
 from edgepack.convert.signature import with_signature
@@ -20,9 +22,11 @@ from edgepack.quantize.calibrated import Calibrated
 from edgepack.quantize.data import Sources, Split, as_floats, choose
 from edgepack.quantize.evaluate import agreement, run_model, score
 from edgepack.quantize.params import QParams
-from edgepack.quantize.ptq import PtqOptions, PtqResult, calibrate, quantize
+from edgepack.quantize.ptq import PtqOptions, PtqResult, calibrate
 from edgepack.quantize.recipe import INTEGER_SCHEMES, QuantizeRecipe
 from edgepack.quantize.rules import Rules, read_rules, rules_from, uniform
+from edgepack.quantize.search import LADDER
+from edgepack.quantize.tune import Material, tune
 from edgepack.quantize.validate import check_quantized
 from edgepack.quantize.warn import data_warnings, result_warnings
 from edgepack.types import Array, DType
@@ -64,6 +68,8 @@ def quantize_float(
     folder: Path | None = None,
     real: tuple[float, int] | None = None,
     metric: tuple[str, UserMetric] | None = None,
+    work: Path | None = None,
+    ladder: Sequence[str] = LADDER,
     progress: Progress = silent,
 ) -> Outcome:
     """Quantize a float model and evaluate it beside the original.
@@ -75,6 +81,8 @@ def quantize_float(
         folder: that a recipe file is relative to; the current one by default.
         real: scale and zero point where the samples are stored integers.
         metric: name and function of the user's own figure.
+        work: folder for what a training leaves behind, so that it can go on after an interruption.
+        ladder: schemes that `max_drop` may mix.
         progress: told the share done.
 
     Raises:
@@ -90,13 +98,19 @@ def quantize_float(
     warnings = data_warnings(split, samples)
     seconds: dict[str, float] = {}
     calibrated = result = None
+    extra: dict[str, Any] = {}
     if settings.scheme in INTEGER_SCHEMES:
         options = options_of(settings, rules)
         calibrated = calibrate(data, samples, options, progress)
         seconds["calibrate"] = time.perf_counter() - started
-        result = quantize(calibrated, options, progress)
+        material = None
+        if settings.qat is not None or settings.max_drop is not None or settings.debug:
+            material = _material(sources, split, inputs, real, data, work, ladder)
+        tuned = tune(calibrated, options, settings, material, progress)
+        calibrated, result, rules = tuned.calibrated, tuned.result, tuned.options.rules
         made = result.data
-        warnings += _unused(rules, result)
+        warnings += [*_unused(rules, result), *tuned.warnings]
+        extra = tuned.report
     else:
         made, notes = (to_dynamic if settings.scheme == "dynamic" else to_float16)(data)
         warnings += notes
@@ -119,10 +133,38 @@ def quantize_float(
         "types": kinds,
         "operators": [] if result is None else _operators(result),
         "evaluation": evaluated,
+        **extra,
         "warnings": warnings,
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
     }
     return Outcome(made, report, split, calibrated, result)
+
+
+def _material(
+    sources: Sources,
+    split: Split,
+    inputs: tuple[TensorSpec, ...],
+    real: tuple[float, int] | None,
+    data: bytes,
+    work: Path | None,
+    ladder: Sequence[str],
+) -> Material:
+    """Samples to train and to search with: all that are not evaluated, as floats."""
+    tested = split.evaluation
+    left = np.arange(len(sources.train))
+    if sources.whole and tested is not None:
+        left = np.setdiff1d(left, tested.indices)
+    left = left if len(left) else split.calibration.indices
+    calibration = np.flatnonzero(np.isin(left, split.calibration.indices))
+
+    def floats(samples: Samples) -> Samples:
+        rows = as_floats(samples, inputs, real)
+        columns = zip(*rows, strict=True)
+        return Samples(tuple(np.concatenate(column) for column in columns), samples.labels)
+
+    test = None if tested is None else floats(tested.samples)
+    train = floats(sources.train.take(left))
+    return Material(train, calibration, test, data, work, ladder)
 
 
 def settings_dict(settings: QuantizeRecipe) -> dict[str, Any]:
@@ -141,7 +183,17 @@ def check_settings(settings: QuantizeRecipe) -> None:
     """
     if settings.scheme in INTEGER_SCHEMES:
         return
-    for name in ("recipe", "pin", "equalize", "bias_correction", "adaptive_rounding", "io"):
+    for name in (
+        "recipe",
+        "pin",
+        "equalize",
+        "bias_correction",
+        "adaptive_rounding",
+        "io",
+        "qat",
+        "max_drop",
+        "debug",
+    ):
         if getattr(settings, name):
             raise UsageError(
                 f"--{name.replace('_', '-')} has no meaning for --scheme {settings.scheme}, which "

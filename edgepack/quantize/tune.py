@@ -1,0 +1,205 @@
+"""What may follow calibration: training, a search for a mixture of schemes, a diagnosis."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgepack.errors import DataError
+from edgepack.models.dataset import Samples
+from edgepack.models.progress import Progress, silent
+from edgepack.quantize.calibrated import Calibrated
+from edgepack.quantize.debug import diagnose
+from edgepack.quantize.debug_runs import stored_form
+from edgepack.quantize.evaluate import run_model, score
+from edgepack.quantize.ptq import PtqOptions, PtqResult, quantize
+from edgepack.quantize.qat import train
+from edgepack.quantize.qat_options import QatOptions
+from edgepack.quantize.recipe import QuantizeRecipe
+from edgepack.quantize.search import LADDER, Mixture, search
+from edgepack.types import Array
+
+DEBUG_SAMPLES = 64
+SEARCH_SAMPLES = 1000
+_DATA_NAME = "qat_data.npz"
+
+
+@dataclass(frozen=True)
+class Material:
+    """Real samples for it: float arrays as the model takes them.
+
+    Attributes:
+        train: what may be trained on and searched with; none of it is evaluated.
+        calibration: positions in `train` that calibrated.
+        test: what is evaluated; None: nothing.
+        float_model: before equalization.
+        work: folder for what a training leaves behind; None: a temporary one.
+        ladder: schemes that the target's runtime has, cheapest first.
+    """
+
+    train: Samples
+    calibration: Array
+    test: Samples | None
+    float_model: bytes
+    work: Path | None = None
+    ladder: Sequence[str] = LADDER
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The integer model, and what is to be reported of how it came to be."""
+
+    calibrated: Calibrated
+    options: PtqOptions
+    result: PtqResult
+    report: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def tune(
+    calibrated: Calibrated,
+    options: PtqOptions,
+    settings: QuantizeRecipe,
+    material: Material | None,
+    progress: Progress = silent,
+) -> Tuned:
+    """Train, search and diagnose as the settings say, and quantize.
+
+    Args:
+        calibrated: the float model.
+        options: how to quantize it.
+        settings: what else to do.
+        material: samples; None only where nothing else is to be done.
+        progress: told of each step.
+
+    Raises:
+        EdgepackError: as each of them.
+    """
+    if material is None:
+        return Tuned(calibrated, options, quantize(calibrated, options, progress))
+    report: dict[str, Any] = {}
+    warnings: list[str] = []
+    if settings.qat is not None:
+        trained = _train(calibrated, options, settings.qat, material, progress)
+        calibrated, result = trained.calibrated, trained.result
+        report["qat"] = trained.report
+    else:
+        result = quantize(calibrated, options, progress)
+    rest = _rest(material)
+    if settings.max_drop is not None:
+        if len(rest) < SEARCH_SAMPLES:
+            warnings.append(
+                f"the mixture was chosen on {len(rest)} samples: one decides "
+                f"{100 / len(rest):.2g} points"
+            )
+        found = _search(calibrated, options, settings.max_drop, rest, material, progress)
+        options, result = found.options, found.result
+        report["max_drop"] = {"samples": len(rest), "bound_points": settings.max_drop}
+        report["max_drop"].update(found.as_dict())
+        if not found.met:
+            warnings.append(
+                f"no mixture keeps the drop within {settings.max_drop:g} points: the best loses "
+                f"{found.drop:.2f} on {len(rest)} samples"
+            )
+    if settings.debug:
+        samples = _rows(rest.take(np.arange(min(DEBUG_SAMPLES, len(rest)))))
+        seen = diagnose(
+            calibrated,
+            options,
+            result,
+            samples,
+            float_model=material.float_model if settings.qat is None else None,
+            progress=progress,
+        )
+        report["debug"] = seen.as_dict()
+    return Tuned(calibrated, options, result, report, tuple(warnings))
+
+
+def _train(
+    calibrated: Calibrated,
+    options: PtqOptions,
+    qat: QatOptions,
+    material: Material,
+    progress: Progress,
+) -> Any:
+    test = material.test or material.train
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = material.work or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        data = Path(scratch) / _DATA_NAME
+        _write(data, material.train, test)
+        return train(calibrated, options, qat, data, folder, progress)
+
+
+def _write(path: Path, training: Samples, test: Samples) -> None:
+    """A data file for the child; not compressed, which takes longer than the training of much."""
+    arrays: dict[str, Any] = {}
+    for name, samples in (("train", training), ("test", test)):
+        for index, array in enumerate(samples.inputs):
+            arrays[f"{name}_input_{index}"] = array
+        if samples.labels is not None:
+            arrays[f"{name}_labels"] = samples.labels
+    np.savez(path, **arrays)
+
+
+def _rest(material: Material) -> Samples:
+    """Samples that neither calibrated nor are evaluated; all of `train` where none are left."""
+    rest = np.setdiff1d(np.arange(len(material.train)), material.calibration)
+    return material.train.take(rest[:SEARCH_SAMPLES]) if len(rest) else material.train
+
+
+def _rows(samples: Samples) -> list[tuple[Array, ...]]:
+    return [
+        tuple(np.asarray(a[i : i + 1], np.float32) for a in samples.inputs)
+        for i in range(len(samples))
+    ]
+
+
+def _search(
+    calibrated: Calibrated,
+    options: PtqOptions,
+    max_drop: float,
+    samples: Samples,
+    material: Material,
+    progress: Progress,
+) -> Mixture:
+    rows = _rows(samples)
+    exact = _outputs(material.float_model, rows)
+    labels = samples.labels
+    # without labels the float model's decisions stand for them: the drop is a share of changes
+    wanted = labels if labels is not None else exact.reshape(len(exact), -1).argmax(axis=1)
+
+    def points(outputs: Array) -> float:
+        found = score(outputs, wanted)
+        if found is None or found.metric not in ("top1", "auc"):
+            raise DataError(
+                "--max-drop is about decisions, and these labels are no class numbers",
+                allowed="labels of classes, or none (then changed decisions count)",
+            )
+        return 100.0 * found.value
+
+    return search(
+        calibrated,
+        options,
+        rows,
+        lambda result: points(_outputs(result.data, rows)),
+        points(exact),
+        max_drop,
+        ladder=material.ladder,
+        progress=progress,
+    )
+
+
+def _outputs(data: bytes, rows: Sequence[tuple[Array, ...]]) -> Array:
+    from edgepack.convert.flatbuffer import read_model
+
+    graph = read_model(data).subgraphs[0]
+    inputs, outputs = (
+        [stored_form(graph.tensors[int(i)]) for i in side] for side in (graph.inputs, graph.outputs)
+    )
+    return run_model(data, rows, inputs, outputs)[0]
