@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from edgepack.convert.qdq import padding
+from edgepack.convert.qdq import moves, padding
 from edgepack.convert.qdq.graph import KEEPING, Constant, Op, Quant, clip_bounds
+from edgepack.convert.qdq.moves import constant_of
 from edgepack.convert.qdq.writer import TO_LAST, Writer
 from edgepack.errors import UnsupportedError
 from edgepack.types import Array
@@ -137,18 +138,11 @@ def _weights(w: Writer, op: Op, value: Array, quant: Quant | None, axis: int) ->
     return w.tensor(op.inputs[1], ordered.shape, moved, ordered)
 
 
-def _constant(w: Writer, op: Op, position: int) -> Constant:
-    found = w.source.constants.get(op.inputs[position])
-    if found is None:
-        raise UnsupportedError(f"input {position} of {op} is computed at run time, no constant")
-    return found
-
-
 def _bias(w: Writer, op: Op, weights: Constant, count: int) -> list[int]:
     """The bias as int32 at the product of the two scales (the specification above), or as float."""
     if len(op.inputs) < 3 or not op.inputs[2]:
         return []
-    bias, source = _constant(w, op, 2), w.quant(op.inputs[0])
+    bias, source = constant_of(w, op, 2), w.quant(op.inputs[0])
     if source is None or weights.quant is None:
         value = np.broadcast_to(bias.real.reshape(-1), (count,)).astype(np.float32)
         return [w.tensor(op.inputs[2], (count,), None, value)]
@@ -164,7 +158,7 @@ def _bias(w: Writer, op: Op, weights: Constant, count: int) -> list[int]:
 
 
 def _conv(w: Writer, op: Op, quant: Quant | None) -> None:
-    weights = _constant(w, op, 1)
+    weights = constant_of(w, op, 1)
     value = weights.value
     window = padding.window_of(w, op, value.shape[2:])
     channels = w.shape(op.inputs[0])[1]
@@ -194,7 +188,7 @@ def _dense(w: Writer, op: Op, quant: Quant | None) -> None:
     if op.inputs[1] not in w.source.constants:
         _batch_matmul(w, op, quant)
         return
-    weights = _constant(w, op, 1)
+    weights = constant_of(w, op, 1)
     get = op.attributes.get
     if get("transA", 0) or get("alpha", 1.0) != 1.0 or get("beta", 1.0) != 1.0:
         raise UnsupportedError(f"{op} has transA, alpha or beta", allowed="transA=0, alpha=beta=1")
@@ -286,7 +280,7 @@ def _mean(w: Writer, op: Op, quant: Quant | None) -> None:
         keep = bool(op.attributes.get("keepdims", 1))
         axes = list(op.attributes.get("axes", ()))
         if len(op.inputs) > 1 and op.inputs[1]:
-            axes = [int(axis) for axis in _constant(w, op, 1).value]
+            axes = [int(axis) for axis in constant_of(w, op, 1).value]
         axes = sorted(int(axis) % rank for axis in axes) or list(range(rank))
     # without its rows and columns what is left of an image has no layout
     last = w.prefers_last(op.inputs[0]) and (keep or axes == [2, 3])
@@ -298,31 +292,6 @@ def _mean(w: Writer, op: Op, quant: Quant | None) -> None:
     options.keepDims = keep
     inputs = [w.get(op.inputs[0], last=last), w.integers(source_axes, f"{op.output}/axes")]
     w.operator("MEAN", inputs, [w.new(op, quant, last=last and keep)], options)
-
-
-def _reshape(w: Writer, op: Op, quant: Quant | None) -> None:
-    source, shape = w.shape(op.inputs[0]), w.shape(op.output)
-    # one row or one channel: the order of elements is the same in both layouts
-    plain = len(source) == 4 and (source[1] == 1 or source[2] * source[3] == 1)
-    last = plain and w.has(op.inputs[0], last=True)
-    w.reshaped(w.get(op.inputs[0], last=last), w.new(op, quant), shape)
-
-
-def _transpose(w: Writer, op: Op, quant: Quant | None) -> None:
-    rank = len(w.shape(op.output))
-    order = [int(a) for a in op.attributes.get("perm", range(rank)[::-1])]
-    for last in (True, False):
-        for target in (True, False):
-            if (rank != 4 and (last or target)) or not w.has(op.inputs[0], last=last):
-                continue
-            held = [TO_LAST.index(axis) for axis in order] if last else order
-            if target:
-                held = [held[axis] for axis in TO_LAST]
-            if held == list(range(rank)):
-                w.hold(op.output, w.get(op.inputs[0], last=last), last=target)
-                return
-    made = w.moved(op.output, w.get(op.inputs[0]), tuple(order))
-    w.hold(op.output, made)
 
 
 def _concat(w: Writer, op: Op, quant: Quant | None) -> None:
@@ -345,51 +314,6 @@ def _concat(w: Writer, op: Op, quant: Quant | None) -> None:
     w.operator("CONCATENATION", tensors, [w.new(op, quant, last=last)], options)
 
 
-def _pad(w: Writer, op: Op, quant: Quant | None) -> None:
-    if bytes(op.attributes.get("mode", b"constant")) != b"constant" or len(op.inputs) > 3:
-        raise UnsupportedError(f"{op} has another mode or axes", allowed="mode=constant, no axes")
-    amounts = op.attributes.get("pads")
-    if amounts is None:
-        amounts = _constant(w, op, 1).value
-    fill = float(op.attributes.get("value", 0.0))
-    if len(op.inputs) > 2 and op.inputs[2]:
-        fill = float(_constant(w, op, 2).real.reshape(-1)[0])
-    values = [int(amount) for amount in amounts]
-    rank = len(values) // 2
-    pairs = list(zip(values[:rank], values[rank:], strict=True))
-    last = rank == 4 and w.prefers_last(op.inputs[0])
-    made = padding.pad(w, op, w.get(op.inputs[0], last=last), pairs, fill, last=last)
-    w.hold(op.output, made, last=last)
-
-
-def _resize(w: Writer, op: Op, quant: Quant | None) -> None:
-    text = {k: bytes(v).decode() for k, v in op.attributes.items() if isinstance(v, bytes)}
-    mode = text.get("mode", "nearest")
-    place = text.get("coordinate_transformation_mode", "half_pixel")
-    rounding = text.get("nearest_mode", "round_prefer_floor")
-    schema = w.schema
-    options: Any
-    if mode == "nearest" and place == "asymmetric" and rounding == "floor":
-        kind, options = "RESIZE_NEAREST_NEIGHBOR", schema.ResizeNearestNeighborOptionsT()
-    elif mode == "linear" and place in ("half_pixel", "align_corners"):
-        kind, options = "RESIZE_BILINEAR", schema.ResizeBilinearOptionsT()
-        options.halfPixelCenters = place == "half_pixel"
-        options.alignCorners = place == "align_corners"
-    else:
-        raise UnsupportedError(
-            f"{op} has mode {mode}, {place}, {rounding}",
-            allowed="nearest with asymmetric and floor; linear with half_pixel or align_corners",
-        )
-    size = w.integers(w.shape(op.output)[2:], f"{op.output}/size")
-    inputs = [w.get(op.inputs[0], last=True), size]
-    w.operator(kind, inputs, [w.new(op, quant, last=True)], options)
-
-
-def _same(w: Writer, op: Op, quant: Quant | None) -> None:
-    last = w.prefers_last(op.inputs[0])
-    w.hold(op.output, w.get(op.inputs[0], last=last), last=last)
-
-
 EMITTERS: dict[str, Emitter] = {
     "Add": Emitter(_binary("ADD", "AddOptionsT"), 2),
     "AveragePool": Emitter(_pool),
@@ -397,29 +321,29 @@ EMITTERS: dict[str, Emitter] = {
     "Concat": Emitter(_concat, None),
     "Conv": Emitter(_conv, 2),
     "Div": Emitter(_binary("DIV", "DivOptionsT"), 2, int8=False),
-    "Dropout": Emitter(_same),
-    "Flatten": Emitter(_reshape),
+    "Dropout": Emitter(moves.same),
+    "Flatten": Emitter(moves.reshape),
     "Gemm": Emitter(_dense, 2),
     "GlobalAveragePool": Emitter(_mean),
     "HardSwish": Emitter(_unary("HARD_SWISH", "HardSwishOptionsT")),
-    "Identity": Emitter(_same),
+    "Identity": Emitter(moves.same),
     "LeakyRelu": Emitter(_unary("LEAKY_RELU", "LeakyReluOptionsT")),
     "MatMul": Emitter(_dense, 2),
     "Max": Emitter(_binary("MAXIMUM", "MaximumMinimumOptionsT"), 2, int8=False),
     "MaxPool": Emitter(_pool),
     "Min": Emitter(_binary("MINIMUM", "MaximumMinimumOptionsT"), 2, int8=False),
     "Mul": Emitter(_binary("MUL", "MulOptionsT"), 2),
-    "Pad": Emitter(_pad),
+    "Pad": Emitter(moves.pad),
     "Quantize": Emitter(_quantize),
     "ReduceMean": Emitter(_mean),
     "Relu": Emitter(_unary("RELU")),
-    "Reshape": Emitter(_reshape),
-    "Resize": Emitter(_resize),
+    "Reshape": Emitter(moves.reshape),
+    "Resize": Emitter(moves.resize),
     "Sigmoid": Emitter(_unary("LOGISTIC")),
     "Softmax": Emitter(_softmax),
-    "Squeeze": Emitter(_reshape),
+    "Squeeze": Emitter(moves.reshape),
     "Sub": Emitter(_binary("SUB", "SubOptionsT"), 2),
     "Tanh": Emitter(_unary("TANH")),
-    "Transpose": Emitter(_transpose),
-    "Unsqueeze": Emitter(_reshape),
+    "Transpose": Emitter(moves.transpose),
+    "Unsqueeze": Emitter(moves.reshape),
 }
