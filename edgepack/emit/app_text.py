@@ -48,8 +48,7 @@ RESERVED = frozenset((
 # fmt: on
 # Packages and folders that lie beside the generated one in an app's build.
 _PACKAGES = frozenset(
-    ("app", "build", "dart", "flutter", "flutter_test", "gradle", "integration_test", "src")
-    + ("tflite_flutter",)
+    "app build dart flutter flutter_test gradle integration_test src tflite_flutter".split()
 )
 _WORD = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
