@@ -330,10 +330,13 @@ class _Planner:
             name = self.editor.tensor_name(self.model.subgraphs[g], tensor)
             by_name.setdefault(name, []).append(group.root())
         for name, wanted in pins.items():
-            if name not in by_name:
-                near = difflib.get_close_matches(name, by_name, 5, 0.3) or sorted(by_name)[:5]
+            # a fused layer carries the names of all its parts
+            found = [full for full in by_name if name == full or name in full.split(";")]
+            if not found:
+                parts = sorted({full.split(";")[-1] for full in by_name})
+                near = difflib.get_close_matches(name, parts, 5, 0.3) or parts[:5]
                 raise ConfigError(f"--pin: there is no tensor {name!r}", allowed=", ".join(near))
-            for group in by_name[name]:
+            for group in (group for full in found for group in by_name[full]):
                 if group.fixed is not None:
                     raise ConfigError(
                         f"--pin {name}: its scale is given by the operator that makes it"
