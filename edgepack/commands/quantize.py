@@ -108,6 +108,44 @@ def quantize(
         bool,
         typer.Option("--adaptive-rounding", help="Round weights by the error of their output."),
     ] = False,
+    qat: Annotated[
+        int | None,
+        typer.Option(
+            metavar="EPOCHS",
+            min=1,
+            help="Fine-tune for so many passes over the training data, computing as the integer "
+            "kernels do.",
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of --qat, at its first step.", show_default="0.0005")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Samples per step of --qat.", min=1, show_default="64")
+    ] = None,
+    distill: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Share of the loss of --qat that compares with a teacher, not with labels.",
+            show_default="0",
+        ),
+    ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(help="Float model of any format.", show_default="the model itself"),
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(
+            metavar="POINTS",
+            min=0.0,
+            help="Raise operators to wider schemes, as few as keep the accuracy within this.",
+        ),
+    ] = None,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Rank the operators that lose most, and try repairs.")
+    ] = False,
     input_scale: Annotated[
         str | None,
         typer.Option(
@@ -133,8 +171,16 @@ def quantize(
         edgepack quantize net.h5 --data photos/ --scheme int16x8 -o net.tflite
         edgepack quantize net.tflite --data d.npz --equalize --bias-correction -o net_int8.tflite
         edgepack quantize net.tflite --data d.npz --recipe rules.json -o mixed.tflite
+        edgepack quantize net.keras --data d.npz --scheme int4 --qat 2 -o net_int4.tflite
+        edgepack quantize net.tflite --data d.npz --max-drop 0.5 --debug -o net_mixed.tflite
     """
     from edgepack.commands.convert import _check_destination, _write
+    from edgepack.commands.quantize_more import (
+        clear_work,
+        measured_cost,
+        qat_settings,
+        work_folder,
+    )
     from edgepack.pipeline.quantize import Asked, quantize_any
 
     settings = _settings(
@@ -149,16 +195,23 @@ def quantize(
         equalize=equalize,
         bias_correction=bias_correction,
         adaptive_rounding=adaptive_rounding,
+        qat=qat_settings(qat, learning_rate, batch_size, distill, teacher, seed),
+        max_drop=max_drop,
+        debug=debug,
         metric=metric,
         seed=seed,
     )
     _check_destination(model, destination)
-    asked = Asked(model, data, settings, real=_real(input_scale))
+    work = work_folder(destination) if qat is not None else None
+    asked = Asked(model, data, settings, real=_real(input_scale), work=work)
     with out().progress() as progress:
         done = quantize_any(asked, progress)
+        if max_drop is not None and target is not None:
+            done.report["max_drop"]["instructions"] = measured_cost(done, target, progress)
     if target is not None:
         done.report["target"] = _check_target(done, target)
     _write(destination, done.data)
+    clear_work(work)
     if report is not None:
         _write(report, (json.dumps(done.report, indent=2) + "\n").encode())
     if save_recipe is not None:
@@ -247,6 +300,8 @@ def _check_target(done: Outcome, name: str) -> dict[str, Any] | None:
 
 
 def _show(done: Outcome, destination: Path) -> None:
+    from edgepack.commands.quantize_more import show_more
+
     o, report = out(), done.report
     sizes = report["bytes"]
     kinds = ", ".join(f"{count} {name}" for name, count in report["types"].items())
@@ -272,6 +327,7 @@ def _show(done: Outcome, destination: Path) -> None:
         exact = "equal" if entry["sqnr_db"] is None else f"{entry['sqnr_db']:.1f} dB"
         same = "" if entry["same_class"] is None else f", same class {entry['same_class']:.2%}"
         o.line(f"output against float: SQNR {exact}, largest error {entry['max_abs']:.3g}{same}")
+    show_more(report)
     for warning in report["warnings"]:
         o.line(f"warning: {warning}", style="yellow")
     fit = report.get("target")

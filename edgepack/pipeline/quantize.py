@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgepack.models.entry import (
@@ -56,7 +56,7 @@ def quantize_any(asked: Asked, progress: Progress = silent) -> Outcome:
     done = quantize_float(
         ready.path.read_bytes(),
         sources,
-        asked.settings,
+        _with_teacher(asked, progress),
         folder=asked.folder,
         real=asked.real,
         metric=user_metric(asked.settings, asked.folder),
@@ -64,6 +64,15 @@ def quantize_any(asked: Asked, progress: Progress = silent) -> Outcome:
     )
     done.report["warnings"][:0] = ready.warnings
     return done
+
+
+def _with_teacher(asked: Asked, progress: Progress) -> QuantizeRecipe:
+    """The settings with the teacher of a training converted."""
+    qat = asked.settings.qat
+    if qat is None or qat.teacher is None:
+        return asked.settings
+    ready = as_tflite(asked.folder / qat.teacher, progress=progress)
+    return replace(asked.settings, qat=replace(qat, teacher=str(ready.path.resolve())))
 
 
 def _sources(asked: Asked, path: Path, progress: Progress) -> Sources:

@@ -46,6 +46,7 @@ class Outcome:
         split: the samples that calibrated and were evaluated.
         calibrated, result: for further plans from the same measurement; None for dynamic and
             float16, which measure nothing.
+        first: the `.tflite` before `max_drop` raised operators; None where it was not asked for.
     """
 
     data: bytes
@@ -53,6 +54,7 @@ class Outcome:
     split: Split
     calibrated: Calibrated | None = None
     result: PtqResult | None = None
+    first: bytes | None = None
 
     @property
     def warnings(self) -> list[str]:
@@ -99,6 +101,7 @@ def quantize_float(
     seconds: dict[str, float] = {}
     calibrated = result = None
     extra: dict[str, Any] = {}
+    first: bytes | None = None
     if settings.scheme in INTEGER_SCHEMES:
         options = options_of(settings, rules)
         calibrated = calibrate(data, samples, options, progress)
@@ -111,6 +114,7 @@ def quantize_float(
         made = result.data
         warnings += [*_unused(rules, result), *tuned.warnings]
         extra = tuned.report
+        first = None if settings.max_drop is None else tuned.first.data
     else:
         made, notes = (to_dynamic if settings.scheme == "dynamic" else to_float16)(data)
         warnings += notes
@@ -137,7 +141,7 @@ def quantize_float(
         "warnings": warnings,
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
     }
-    return Outcome(made, report, split, calibrated, result)
+    return Outcome(made, report, split, calibrated, result, first)
 
 
 def _material(

@@ -52,11 +52,15 @@ class Material:
 
 @dataclass(frozen=True)
 class Tuned:
-    """The integer model, and what is to be reported of how it came to be."""
+    """The integer model, and what is to be reported of how it came to be.
+
+    `first` is the model before operators were raised.
+    """
 
     calibrated: Calibrated
     options: PtqOptions
     result: PtqResult
+    first: PtqResult
     report: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -81,7 +85,8 @@ def tune(
         EdgepackError: as each of them.
     """
     if material is None:
-        return Tuned(calibrated, options, quantize(calibrated, options, progress))
+        result = quantize(calibrated, options, progress)
+        return Tuned(calibrated, options, result, result)
     report: dict[str, Any] = {}
     warnings: list[str] = []
     if settings.qat is not None:
@@ -90,7 +95,7 @@ def tune(
         report["qat"] = trained.report
     else:
         result = quantize(calibrated, options, progress)
-    rest = _rest(material)
+    first, rest = result, _rest(material)
     if settings.max_drop is not None:
         if len(rest) < SEARCH_SAMPLES:
             warnings.append(
@@ -117,7 +122,7 @@ def tune(
             progress=progress,
         )
         report["debug"] = seen.as_dict()
-    return Tuned(calibrated, options, result, report, tuple(warnings))
+    return Tuned(calibrated, options, result, first, report, tuple(warnings))
 
 
 def _train(
