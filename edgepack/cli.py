@@ -23,6 +23,7 @@ from edgepack import __version__
 from edgepack.commands import (
     bench,
     build,
+    compress,
     convert,
     devices,
     doctor,
@@ -48,6 +49,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("run", run_all.run),
     ("inspect", inspect.inspect),
     ("convert", convert.convert),
+    ("compress", compress.compress),
     ("quantize", quantize.quantize),
     ("build", build.build),
     ("flash", flash.flash),

@@ -84,7 +84,7 @@ class _Layer:
         else:
             count = inputs * ranks[0] + int(np.prod(window)) * ranks[0] * ranks[1]
             count += ranks[1] * outputs
-        return min(count, self.kernel.size)
+        return min(int(count), int(self.kernel.size))
 
     def factors(self, ranks: tuple[int, ...]) -> Factors:
         """The kernels in place of this layer's."""

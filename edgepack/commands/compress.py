@@ -1,0 +1,114 @@
+"""`edgepack compress`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgepack.commands.output import Column, out
+
+
+def compress(
+    model: Annotated[Path, typer.Argument(help="A .keras or .h5 file.", show_default=False)],
+    destination: Annotated[Path, typer.Option("--out", "-o", help="The .keras file to write.")],
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METHOD[:KEY=VALUE,...]",
+            help="A step; may be given several times, the steps run in that order.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(help="A TOML file with [[compress]] tables, such as edgepack.toml."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="Samples and labels: .npz, .csv, a folder of pictures, or file:function.",
+        ),
+    ] = None,
+    time_limit: Annotated[float, typer.Option(help="Seconds for all steps.", min=1)] = 3600.0,
+    report: Annotated[
+        Path | None, typer.Option(help="Also write the report as JSON to this file.")
+    ] = None,
+) -> None:
+    """Make a network smaller: prune, split, share weights, train again.
+
+    \b
+    A run that was stopped goes on after the last step that it finished.
+
+    \b
+    Examples:
+        edgepack compress net.keras --data d.npz -o small.keras
+            --method prune_structured:ratio=0.5,of=macs,finetune.epochs=4
+        edgepack compress net.keras --data d.npz -o small.keras
+            --method low_rank:energy=0.9 --method prune_magnitude:sparsity=0.8
+        edgepack compress net.keras --data train:load_data --recipe edgepack.toml -o small.keras
+    """
+    import json
+
+    from edgepack.commands.convert import _check_destination, _write
+    from edgepack.errors import UsageError
+    from edgepack.pipeline.compress import (
+        Asked,
+        checked_steps,
+        compress_model,
+        parse_step,
+        read_steps,
+    )
+
+    if (method is None) == (recipe is None):
+        raise UsageError(
+            "give the steps either as --method or as --recipe",
+            next_step=f"edgepack compress {model} --data DATA -o {destination} "
+            "--method prune_structured:ratio=0.5",
+        )
+    if destination.suffix != ".keras":
+        raise UsageError(f"--out {destination}", allowed="a name that ends in .keras")
+    _check_destination(model, destination)
+    if recipe is not None:
+        steps = read_steps(recipe)
+    else:
+        steps = checked_steps([parse_step(text) for text in method or ()], "--method")
+    with out().progress() as progress:
+        done = compress_model(Asked(model, steps, data, timeout=time_limit), progress)
+    _write(destination, done.keras)
+    if report is not None:
+        _write(report, (json.dumps(done.report, indent=2) + "\n").encode())
+    document = {"model": str(destination), **done.report}
+    out().result(document, lambda: _show(done.report, destination))
+
+
+def _show(report: dict[str, Any], destination: Path) -> None:
+    o, steps = out(), report["steps"]
+    rows = [_row("before", steps[0]["before"])]
+    rows += [_row(step["method"], step["after"]) for step in steps]
+    columns = [Column("after step"), Column("parameters", right=True)]
+    columns += [Column("not zero", right=True), Column("MACs", right=True)]
+    o.table([*columns, Column("test split", right=True)], rows)
+    for step in steps:
+        for layer in step["layers"]:
+            if layer["note"]:
+                o.detail(f"{step['method']}: {layer['name']}: {layer['note']}")
+        o.line(f"{step['method']}: the device saves {step['device_saving']}")
+    if "coded" in report:
+        coded = report["coded"]
+        o.line(
+            f"coded as Deep Compression counts: {coded['compressed']:,} of {coded['original']:,} "
+            f"bytes, a ratio of {coded['ratio']:.1f}"
+        )
+    o.note(f"next:  edgepack quantize {destination} --data DATA -o {destination.stem}.tflite")
+
+
+def _row(name: str, figures: dict[str, Any]) -> list[str]:
+    test = figures["test"]
+    score = ""
+    if test is not None:
+        top1 = test["metric"] == "top1"
+        score = f"{100 * test['value']:.2f} %" if top1 else f"{test['value']:.6g} {test['metric']}"
+    counts = (figures["parameters"], figures["nonzero_parameters"], figures["macs"])
+    return [name, *(f"{count:,}" for count in counts), score]

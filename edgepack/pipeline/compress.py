@@ -1,0 +1,149 @@
+"""A model, data and steps -> a smaller `.keras` file and a report; each finished step is kept."""
+
+from __future__ import annotations
+
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from edgepack.cache import CACHE_NAME
+from edgepack.compress.apply import STEPS, apply
+from edgepack.compress.methods import METHODS, Step
+from edgepack.errors import ConfigError, DataError, UsageError
+from edgepack.models.entry import is_entry, parse_entry, run_data_entry
+from edgepack.models.load import load_model
+from edgepack.models.progress import Progress, silent
+
+_DATA = "an .npz, a .csv, a folder of pictures, or file:function"
+STEPS_NAME = "compress-steps"  # in the cache folder: models after each step
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to compress.
+
+    Attributes:
+        model: a `.keras` or `.h5` file.
+        steps: at least one.
+        data: an `.npz`, a `.csv`, a folder of pictures, `file:function`, or None.
+        folder: that functions are relative to, and that gets the cache.
+        timeout: seconds for all steps together.
+    """
+
+    model: Path
+    steps: tuple[Step, ...]
+    data: str | None
+    folder: Path = Path()
+    timeout: float = 3600.0
+
+
+@dataclass(frozen=True)
+class Done:
+    """The bytes of the `.keras` file, and the report (docs/compress.md)."""
+
+    keras: bytes
+    report: dict[str, Any]
+
+
+def compress_model(asked: Asked, progress: Progress = silent) -> Done:
+    """Run the steps, or those of them that an earlier run did not finish.
+
+    Raises:
+        EdgepackError: whatever a step raises.
+    """
+    handle = load_model(asked.model)
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        data = None if asked.data is None else asked.folder / asked.data
+        if asked.data is not None and not (asked.folder / asked.data).exists():
+            if not is_entry(asked.data):
+                raise DataError(f"data {asked.data} do not exist", allowed=_DATA)
+            entry = parse_entry(asked.data, asked.folder)
+            data = run_data_entry(entry, scratch, seed=asked.steps[0].seed, progress=progress)
+        done = apply(
+            handle,
+            asked.steps,
+            data,
+            scratch / "out",
+            progress=progress,
+            timeout=asked.timeout,
+            folder=asked.folder,
+            checkpoints=asked.folder / CACHE_NAME / STEPS_NAME,
+        )
+        return Done(done.handle.path.read_bytes(), done.report)
+
+
+def read_steps(path: Path) -> tuple[Step, ...]:
+    """The `[[compress]]` tables of a TOML file; other tables in it are left alone.
+
+    Raises:
+        ConfigError: it cannot be read, or a table is wrong.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    return checked_steps(document.get("compress", []), str(path))
+
+
+def parse_step(text: str) -> dict[str, Any]:
+    """A step from `METHOD` or `METHOD:KEY=VALUE,KEY=VALUE`, such as `low_rank:ratio=0.5`.
+
+    Values are read as TOML, and as text where they are none; `a.b=1` sets `b` of the table `a`.
+
+    Raises:
+        UsageError: a key has no value.
+    """
+    method, _, rest = text.partition(":")
+    step: dict[str, Any] = {"method": method}
+    for pair in filter(None, rest.split(",")):
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(
+                f"--method {text}: {pair!r} has no value", allowed="METHOD:KEY=VALUE,KEY=VALUE"
+            )
+        table = step
+        *parents, last = key.strip().split(".")
+        for parent in parents:
+            table = table.setdefault(parent, {})
+        table[last] = _value(value.strip())
+    return step
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def checked_steps(tables: Sequence[Any], origin: str) -> tuple[Step, ...]:
+    """Steps from plain tables.
+
+    Args:
+        tables: as TOML or JSON has them.
+        origin: where they come from, for errors.
+
+    Raises:
+        ConfigError: there are none, or a key or a value is wrong.
+    """
+    if not tables:
+        raise ConfigError(f"{origin} holds no [[compress]] table", allowed=", ".join(METHODS))
+    try:
+        return STEPS.validate_python(list(tables))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = [part for part in first["loc"][1:] if part not in METHODS]
+        key = ".".join(str(part) for part in where) or "method"
+        got = first.get("ctx", {}).get("tag", first["input"])
+        allowed = first.get("ctx", {}).get("expected_tags") or first["msg"]
+        raise ConfigError(
+            f"{origin}: step {first['loc'][0]}: {key} = {got!r} is not allowed",
+            allowed=str(allowed),
+            next_step="read docs/compress.md",
+        ) from error
