@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgepack.cache import Cache, code_digest, file_digest, stage_key, tree_digest
+from edgepack.cache import CACHE_NAME, Cache, code_digest, file_digest, stage_key, tree_digest
 from edgepack.compress.apply import MODEL_NAME as KERAS_NAME
 from edgepack.compress.apply import STEPS, apply
 from edgepack.config import CONFIG_NAME, Config
@@ -26,6 +26,7 @@ from edgepack.models.handle import ModelHandle, digest_of
 from edgepack.models.isolate import has_package, require_package, warm_children
 from edgepack.models.load import load_model
 from edgepack.models.progress import Progress
+from edgepack.pipeline.compress import STEPS_NAME
 from edgepack.pipeline.convert import as_tflite, convert_cached
 from edgepack.pipeline.quantize import user_metric
 from edgepack.quantize.int8 import MODEL_NAME as TFLITE_NAME
@@ -272,7 +273,13 @@ class _Chain:
 
     def _compress(self, folder: Path) -> None:
         done = apply(
-            self._handle(), self.config.compress, self._data(), folder, progress=self.progress
+            self._handle(),
+            self.config.compress,
+            self._data(),
+            folder,
+            progress=self.progress,
+            folder=self.config.folder,
+            checkpoints=self.config.folder / CACHE_NAME / STEPS_NAME,
         )
         self._model = done.handle
 
