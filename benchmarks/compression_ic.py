@@ -1,8 +1,8 @@
 """Structured pruning of MLPerf Tiny's image classifier on CIFAR-10, as JPEG files hold it.
 
-`python -m benchmarks.compression_ic` fine-tunes the network as it is and a pruned one for the same
-number of epochs, so that what training alone brings is told apart, quantizes both, and counts
-instructions on the emulated Cortex-M4. It takes some minutes and writes compression_ic.json.
+`python -m benchmarks.compression_ic [CASE ...]` fine-tunes the network as it is and pruned ones
+for the same number of epochs, so that what training alone brings is told apart, quantizes them, and
+counts instructions on the emulated Cortex-M4. It takes some minutes and writes compression_ic.json.
 """
 
 from __future__ import annotations
@@ -31,7 +31,16 @@ EPOCHS = 2
 TRAIN_IMAGES = 12_000  # of 50,000, for time; the test split is whole
 _FIT = {"epochs": EPOCHS, "batch_size": 64, "learning_rate": 1e-3}
 CASES: dict[str, list[dict[str, Any]]] = {
-    "pruned": [
+    "pruned evenly": [
+        {
+            "method": "prune_structured",
+            "ratio": 0.5,
+            "of": "macs",
+            "multiple": 4,
+            "finetune": _FIT,
+        }
+    ],
+    "pruned by sensitivity": [
         {
             "method": "prune_structured",
             "ratio": 0.55,
@@ -75,8 +84,11 @@ def main() -> None:
         work = Path(scratch)
         data = work / "cifar.npz"
         write_dataset(data, decode(folder / "cifar10" / "cifar10_jpeg.npz"))
-        for name, steps in CASES.items():
-            result[name] = one(network, steps, data, work / name)
+        for name in sys.argv[1:] or CASES:
+            made = one(network, CASES[name], data, work / name.replace(" ", "-"))
+            if RESULT.is_file():
+                result = json.loads(RESULT.read_text(encoding="utf-8"))
+            result[name] = made
             print(name, json.dumps(result[name]), flush=True)
             RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     original = measure(folder / "mlperf_tiny" / "ic_int8.tflite", TARGET, Path(tempfile.mkdtemp()))

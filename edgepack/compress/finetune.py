@@ -130,7 +130,7 @@ def loss_of(model: Any, labels: Array, name: str | None) -> Any:
     if name is not None:
         return keras.losses.get(name)
     if labels.dtype.kind in "iub" and labels.reshape(len(labels), -1).shape[1] == 1:
-        logits = not _ends_in_softmax(model)
+        logits = not ends_in_softmax(model)
         return keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
     return keras.losses.MeanSquaredError()
 
@@ -158,7 +158,8 @@ def epoch_progress(stage: str, progress: Progress, total_steps: int) -> Any:
     return _Report()
 
 
-def _ends_in_softmax(model: Any) -> bool:
+def ends_in_softmax(model: Any) -> bool:
+    """Whether a model gives probabilities; otherwise its outputs are taken as logits."""
     import keras
 
     last = model.layers[-1]

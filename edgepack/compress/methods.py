@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from edgepack.compress import cluster, low_rank, prune_magnitude, prune_structured, train
+from edgepack.compress import cluster, distill, low_rank, prune_magnitude, prune_structured, train
 from edgepack.compress.context import Context, Outcome
 
 
@@ -30,6 +30,7 @@ METHODS: dict[str, Method] = {
     prune_structured.NAME: Method(prune_structured.Config, prune_structured.run),
     low_rank.NAME: Method(low_rank.Config, low_rank.run),
     cluster.NAME: Method(cluster.Config, cluster.run),
+    distill.NAME: Method(distill.Config, distill.run),
     train.NAME: Method(train.Config, train.run),
 }
 
@@ -39,6 +40,7 @@ Step = Annotated[
     | prune_structured.Config
     | low_rank.Config
     | cluster.Config
+    | distill.Config
     | train.Config,
     Field(discriminator="method"),
 ]
