@@ -38,18 +38,28 @@ _SEED = 4
 
 @dataclass(frozen=True)
 class _Layer(Weighted):
-    """A layer whose weights are distributed as trained ones are: a bell curve within -127..127."""
+    """A layer whose weights are distributed as trained ones are: a bell curve in a symmetric range.
+
+    Args:
+        uniform: any int8 value instead, -128 too: sums are larger, and filters do not share words.
+    """
+
+    uniform: bool = False
 
     def _weights(self, rng: np.random.Generator) -> Array:
-        values = np.rint(rng.normal(0.0, 127 / _BELL, self.w))
-        return np.clip(values, -127, 127).astype(np.int8)
+        if self.uniform:
+            return rng.integers(-128, 128, self.w).astype(np.int8)
+        end = 7 if self.weight_type == "INT4" else 127
+        values = np.rint(rng.normal(0.0, end / _BELL, self.w))
+        return np.clip(values, -end, end).astype(np.int8)
 
 
 @dataclass(frozen=True)
 class Shape:
     """One layer: `kind` conv, depthwise or dense; kernel, stride and dilation as (height, width).
 
-    size: (height, width) of the input; dense layers use channels alone.
+    size: (height, width) of the input; dense layers use channels alone. weights: int8, int4 or
+    uniform (_Layer).
     """
 
     kind: str
@@ -59,14 +69,16 @@ class Shape:
     stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
     padding: str = "SAME"
+    weights: str = "int8"
 
     @property
     def name(self) -> str:
         """What the tables call it."""
         rows, columns = self.size
         inner, outer = self.channels
+        weights = [] if self.weights == "int8" else [self.weights]
         if self.kind == "dense":
-            return f"dense {inner}->{outer}"
+            return " ".join([f"dense {inner}->{outer}", *weights])
         parts = [f"{self.kind} {self.kernel[0]}x{self.kernel[1]}", f"{rows}x{columns}x{inner}"]
         if self.kind == "conv" or inner != outer:
             parts.append(f"->{outer}")
@@ -76,7 +88,7 @@ class Shape:
             parts.append(f"dilated {self.dilation[0]}x{self.dilation[1]}")
         if self.padding == "VALID":
             parts.append("valid")
-        return " ".join(parts)
+        return " ".join([*parts, *weights])
 
     def model(self) -> bytes:
         """The .tflite file."""
@@ -84,8 +96,13 @@ class Shape:
 
     def _layer(self) -> _Layer:
         inner, outer = self.channels
+        changes: dict[str, Any] = {"uniform": self.weights == "uniform"}
+        if self.weights == "int4":  # its largest products are smaller: a larger factor
+            changes |= {"weight_type": "INT4", "real_multiplier": 0.03}
         if self.kind == "dense":
-            return _Layer("FULLY_CONNECTED", (1, inner), (outer, inner), (1, outer), outer, 0, {})
+            changes["per_channel"] = self.weights != "int4"
+            shape = ((1, inner), (outer, inner), (1, outer), outer, 0)
+            return _Layer("FULLY_CONNECTED", *shape, {}, **changes)
         out = tuple(self._extent(axis) for axis in (0, 1))
         options: dict[str, Any] = {
             "padding": self.padding,
@@ -97,9 +114,11 @@ class Shape:
         }
         x, y = (1, *self.size, inner), (1, *out, outer)
         if self.kind == "conv":
-            return _Layer("CONV_2D", x, (outer, *self.kernel, inner), y, outer, 0, options)
+            w = (outer, *self.kernel, inner)
+            return _Layer("CONV_2D", x, w, y, outer, 0, options, **changes)
         options["depth_multiplier"] = outer // inner
-        return _Layer("DEPTHWISE_CONV_2D", x, (1, *self.kernel, outer), y, outer, 3, options)
+        w = (1, *self.kernel, outer)
+        return _Layer("DEPTHWISE_CONV_2D", x, w, y, outer, 3, options, **changes)
 
     def _extent(self, axis: int) -> int:
         size, stride = self.size[axis], self.stride[axis]
@@ -119,6 +138,7 @@ SHAPES = (
     Shape("conv", (1, 16), (28, 28), (3, 3), padding="VALID"),
     Shape("conv", (5, 7), (15, 13), (3, 3)),
     Shape("conv", (16, 24), (12, 12), (3, 3), dilation=(2, 2)),
+    Shape("conv", (3, 8), (20, 20), (3, 3), dilation=(2, 2)),
     Shape("conv", (8, 16), (14, 14), (5, 5)),
     Shape("conv", (1, 8), (40, 20), (10, 4), (2, 2)),
     Shape("conv", (40, 32), (1, 64), (1, 3)),
@@ -128,7 +148,17 @@ SHAPES = (
     Shape("depthwise", (24, 24), (14, 14), (5, 5)),
     Shape("depthwise", (16, 16), (16, 16), (3, 3), dilation=(2, 2)),
     Shape("depthwise", (8, 16), (12, 12), (3, 3)),
+    Shape("depthwise", (8, 16), (15, 13), (5, 5), dilation=(3, 3)),
+    Shape("depthwise", (1, 8), (24, 24), (3, 3), (2, 2)),
+    Shape("conv", (16, 16), (12, 12), (3, 3), weights="uniform"),
+    Shape("conv", (1200, 16), (5, 5), weights="uniform"),
+    Shape("conv", (16, 24), (12, 12), (3, 3), weights="int4"),
+    Shape("conv", (64, 64), (8, 8), weights="int4"),
+    Shape("conv", (5, 7), (15, 13), (3, 3), weights="int4"),
+    Shape("depthwise", (16, 16), (16, 16), (3, 3), weights="int4"),
     Shape("dense", (256, 64)),
+    Shape("dense", (256, 64), weights="uniform"),
+    Shape("dense", (256, 64), weights="int4"),
     Shape("dense", (784, 10)),
     Shape("dense", (61, 33)),
 )

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgepack.ir import Attributes
 from edgepack.ops.shared.base import NodeView, Op, ensure_shape, unsupported
+from edgepack.ops.shared.conv_geometry import window_fields
 from edgepack.ops.shared.depthwise_dsp import lower_depthwise_dsp
 from edgepack.ops.shared.depthwise_mul import lower_depthwise_mul
 from edgepack.ops.shared.depthwise_mve import lower_depthwise_mve
@@ -100,22 +101,16 @@ class DepthwiseConv2D(Op):
     def lower(self, view: NodeView, isa: Isa) -> Lowered:
         x, w, out, attrs = view.input(0), view.input(1), view.output(), self._attrs(view)
         vertical, horizontal = self._windows(view)
-        geometry: tuple[tuple[str, int], ...] = (
-            ("batches", x.shape[0]),
-            ("in_h", x.shape[1]),
-            ("in_w", x.shape[2]),
-            ("in_c", x.shape[3]),
-            ("out_h", out.shape[1]),
-            ("out_w", out.shape[2]),
-            ("depth_multiplier", w.shape[3] // x.shape[3]),
-            ("kernel_h", w.shape[1]),
-            ("kernel_w", w.shape[2]),
-            ("stride_h", attrs.stride_h),
-            ("stride_w", attrs.stride_w),
-            ("dilation_h", attrs.dilation_h),
-            ("dilation_w", attrs.dilation_w),
-            ("pad_top", vertical.pad),
-            ("pad_left", horizontal.pad),
+        strides = (attrs.stride_h, attrs.stride_w)
+        pads = (vertical.pad, horizontal.pad)
+        geometry = window_fields(
+            x.shape,
+            out.shape,
+            (w.shape[1], w.shape[2]),
+            strides,
+            pads,
+            dilations=(attrs.dilation_h, attrs.dilation_w),
+            after_out=(("depth_multiplier", w.shape[3] // x.shape[3]),),
         )
         if isa.has("mve"):
             fast = lower_depthwise_mve(view, geometry, attrs.activation, self.macs(view))
@@ -129,12 +124,8 @@ class DepthwiseConv2D(Op):
             fast = lower_depthwise_mul(view, geometry, attrs.activation, self.macs(view), isa)
             if fast is not None:
                 return fast
-        overlap = window_overlap(
-            view,
-            (attrs.stride_h, attrs.stride_w),
-            (vertical.pad, horizontal.pad),
-            by_channel=w.shape[3] == x.shape[3],
-        )
+        by_channel = w.shape[3] == x.shape[3]
+        overlap = window_overlap(view, strides, pads, by_channel=by_channel)
         return lower_weighted(
             view,
             "ep_depthwise_conv2d",

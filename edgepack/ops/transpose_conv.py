@@ -10,6 +10,7 @@ import numpy as np
 
 from edgepack.ir import Attributes
 from edgepack.ops.shared.base import NodeView, Op, ensure_shape, unsupported
+from edgepack.ops.shared.conv_geometry import window_fields
 from edgepack.ops.shared.fixed_point import FLOAT_ACTIVATION_RANGE, float_activation
 from edgepack.ops.shared.kernel import Isa, Lowered
 from edgepack.ops.shared.weighted import (
@@ -108,21 +109,13 @@ class TransposeConv(Op):
 
     def lower(self, view: NodeView, isa: Isa) -> Lowered:
         x, w, out, attrs = view.input(2), view.input(1), view.output(), self._attrs(view)
-        pad_top, pad_left = self._padding(view)
-        geometry = (
-            ("batches", x.shape[0]),
-            ("in_h", x.shape[1]),
-            ("in_w", x.shape[2]),
-            ("in_c", x.shape[3]),
-            ("out_h", out.shape[1]),
-            ("out_w", out.shape[2]),
-            ("out_c", out.shape[3]),
-            ("kernel_h", w.shape[1]),
-            ("kernel_w", w.shape[2]),
-            ("stride_h", attrs.stride_h),
-            ("stride_w", attrs.stride_w),
-            ("pad_top", pad_top),
-            ("pad_left", pad_left),
+        geometry = window_fields(
+            x.shape,
+            out.shape,
+            (w.shape[1], w.shape[2]),
+            (attrs.stride_h, attrs.stride_w),
+            self._padding(view),
+            after_out=(("out_c", out.shape[3]),),
         )
         macs = self.macs(view)
         return lower_weighted(

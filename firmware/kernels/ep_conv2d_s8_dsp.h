@@ -7,13 +7,17 @@
  * no output changes). Else a head is the bias with the zero point folded in, times 32, plus the right
  * shift less one. An odd last filter is paired with zeros.
  *
+ * Other layouts (ep_dot_single.h) hold one filter after the other: a head, the weights and a multiplier.
+ * Columns hold inputs minus their zero point. A head is the bias times 32 plus the right shift less
+ * one; with `any_scale`, the bias, and a shift to either side follows the multiplier.
+ *
  * A window is `runs` runs of `run` neighbouring bytes. A column holds first the whole words of every
  * run, then the bytes left over of every run; within each four inputs the order is 0, 2, 1, 3, in
  * which SXTB16 widens a word. */
 #ifndef EP_CONV2D_S8_DSP_H
 #define EP_CONV2D_S8_DSP_H
 
-#include "ep_dot_dsp.h"
+#include "ep_dot_single.h"
 
 typedef struct {
     int32_t batches, in_h, in_w, in_c;
@@ -27,9 +31,12 @@ typedef struct {
     int32_t output_offset; /* the output's zero point */
     int32_t act_min, act_max;
     int32_t shift_mask, shift_base; /* scaled: less one, a right shift is (word & mask) + base */
+    int32_t layout;                 /* EP_WEIGHTS_... */
     bool scaled, narrow;
-    bool singles; /* positions after the last four are computed one by one */
-    bool partial; /* they are computed as a block of which some are not kept */
+    bool
+        any_scale; /* factors of one and more, or sums that may wrap: the long way of requantizing */
+    bool singles;  /* positions after the last four are computed one by one */
+    bool partial;  /* they are computed as a block of which some are not kept */
     bool
         whole; /* runs, columns and filters leave no remainders: run and k_pairs are multiples of 4,
                      out_c is even */
@@ -223,6 +230,74 @@ EP_INLINE void ep_conv2d_one(const ep_conv2d_s8_dsp_params *p, const uint32_t *c
     }
 }
 
+/* What stands around the weights of a filter by itself; `shift` to the left with `any_scale`, else to
+ * the right. */
+typedef struct {
+    int32_t bias, multiplier, shift;
+} ep_single;
+
+/* Reads the head, and returns the weights. */
+EP_INLINE const uint32_t *ep_single_head(const ep_conv2d_s8_dsp_params *p, const uint32_t *stream,
+                                         ep_single *f) {
+    f->bias = (int32_t)stream[0] >> (p->any_scale ? 0 : 5);
+    f->shift = (int32_t)(stream[0] & 31u) + 1;
+    return stream + 1;
+}
+
+/* Reads what follows the weights, and returns the next filter. */
+EP_INLINE const uint32_t *ep_single_end(const ep_conv2d_s8_dsp_params *p, const uint32_t *stream,
+                                        ep_single *f) {
+    f->multiplier = (int32_t)stream[0];
+    if (p->any_scale) {
+        f->shift = (int32_t)stream[1];
+    }
+    return stream + (p->any_scale ? 2 : 1);
+}
+
+EP_INLINE int8_t ep_single_output(const ep_conv2d_s8_dsp_params *p, const ep_single *f,
+                                  int32_t sum) {
+    const int32_t acc = ep_single_sum(p->layout, sum, f->bias);
+    if (p->any_scale) {
+        return (int8_t)ep_requantize_to(acc, f->multiplier, f->shift, p->output_offset, p->act_min,
+                                        p->act_max);
+    }
+    const int32_t round = ep_shift_left(2 * p->output_offset + 1, f->shift - 1);
+    return ep_conv2d_output(p, acc * 2, f->multiplier, round, f->shift);
+}
+
+/* ep_conv2d_block for weights of one filter at a time. */
+EP_INLINE void ep_conv2d_block_single(const ep_conv2d_s8_dsp_params *p, const uint32_t *columns,
+                                      const uint32_t *stream, int8_t *to, int32_t live,
+                                      int32_t row) {
+    const int32_t kept = p->partial ? live : 4;
+    const int32_t at1 = row * (kept > 1), at2 = 2 * row * (kept > 2), at3 = 3 * row * (kept > 3);
+    for (const int8_t *const end = to + p->out_c; to < end; ++to) {
+        ep_single f;
+        stream = ep_single_head(p, stream, &f);
+        const int32_t a = ep_single_start(p->layout, f.bias);
+        ep_sums s = {a, a, a, a, 0, 0, 0, 0};
+        stream = ep_single_end(p, ep_dot_1x4(&s, stream, columns, p->k_pairs, p->layout), &f);
+        to[at3] = ep_single_output(p, &f, s.a3);
+        to[at2] = ep_single_output(p, &f, s.a2);
+        to[at1] = ep_single_output(p, &f, s.a1);
+        to[0] = ep_single_output(p, &f, s.a0);
+    }
+}
+
+/* ep_conv2d_one for weights of one filter at a time. */
+EP_INLINE void ep_conv2d_one_single(const ep_conv2d_s8_dsp_params *p, const uint32_t *columns,
+                                    const uint32_t *stream, int8_t *to) {
+    const int32_t words = ep_single_words(p->k_pairs, p->layout);
+    for (const int8_t *const end = to + p->out_c; to < end; ++to) {
+        ep_single f;
+        stream = ep_single_head(p, stream, &f);
+        const int32_t start = ep_single_start(p->layout, f.bias);
+        const int32_t sum = ep_dot_1x1(start, stream, columns, p->k_pairs, p->layout);
+        stream = ep_single_end(p, stream + words, &f);
+        *to = ep_single_output(p, &f, sum);
+    }
+}
+
 /* columns: 4 * k_pairs words. row: bytes from the outputs of one position to those of the next. */
 EP_INLINE void ep_conv2d_s8_dsp_rows(const ep_conv2d_s8_dsp_params *p, const int8_t *in,
                                      const uint32_t *stream, int8_t *out, uint32_t *columns,
@@ -258,7 +333,15 @@ EP_INLINE void ep_conv2d_s8_dsp_rows(const ep_conv2d_s8_dsp_params *p, const int
                 }
             }
             int8_t *const to = out + at * row;
-            if (!p->singles || live == 4) {
+            if (p->layout != EP_WEIGHTS_PAIRS) {
+                if (!p->singles || live == 4) {
+                    ep_conv2d_block_single(p, columns, stream, to, live, row);
+                } else {
+                    for (int32_t i = 0; i < live; ++i) {
+                        ep_conv2d_one_single(p, columns + i, stream, to + i * row);
+                    }
+                }
+            } else if (!p->singles || live == 4) {
                 ep_conv2d_block(p, columns, stream, to, live, row);
             } else {
                 for (int32_t i = 0; i < live; ++i) {

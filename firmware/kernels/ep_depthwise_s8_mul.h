@@ -1,5 +1,5 @@
-/* DEPTHWISE_CONV_2D int8 (depth multiplier 1) for cores with a multiplier only: one channel at a time,
- * row by row. A ring holds the widened input rows that the next output row needs, so that output and
+/* DEPTHWISE_CONV_2D int8 for cores with a multiplier only: one channel of the output at a time, row by
+ * row. A ring holds the widened input rows that the next output row needs, so that output and
  * input may be the same memory (checked at build time), and the padding: positions outside the input
  * read `fill`.
  *
@@ -16,7 +16,8 @@
 #include "ep_mul.h"
 
 typedef struct {
-    int32_t batches, in_h, in_w, channels;
+    int32_t batches, in_h, in_w, channels; /* channels: of the output */
+    int32_t depth_multiplier;              /* filters of an input channel */
     int32_t out_h, out_w;
     int32_t kernel_h, kernel_w;
     int32_t stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
@@ -31,10 +32,15 @@ typedef struct {
     bool clamp; /* mul32: accumulators may exceed 2^20, where outputs are saturated already */
 } ep_depthwise_s8_mul_params;
 
+/* Channels of the input. */
+EP_INLINE int32_t ep_ring_channels(const ep_depthwise_s8_mul_params *p) {
+    return p->channels / p->depth_multiplier;
+}
+
 /* `n` words of a row from inputs `step` apart: pairs of low[..] and high[..], either may be NULL. */
 EP_INLINE void ep_ring_run(const ep_depthwise_s8_mul_params *p, int32_t *to, const int8_t *low,
                            const int8_t *high, int32_t n) {
-    const int32_t step = p->stride_w * p->channels;
+    const int32_t step = p->stride_w * ep_ring_channels(p);
     for (int32_t at = 0; n > 0; --n, at += step) {
         *to++ = p->mul64 ? ep_pair(low ? low[at] : p->fill, high ? high[at] : p->fill) : low[at];
     }
@@ -42,7 +48,7 @@ EP_INLINE void ep_ring_run(const ep_depthwise_s8_mul_params *p, int32_t *to, con
 
 /* Widens one input row of one channel. Words with no input at all are `fill` already. */
 EP_INLINE void ep_ring_load(const ep_depthwise_s8_mul_params *p, const int8_t *in, int32_t *row) {
-    const int32_t s = p->stride_w, c = p->channels, length = p->phase_len;
+    const int32_t s = p->stride_w, c = ep_ring_channels(p), length = p->phase_len;
     for (int32_t phase = 0; phase < s; ++phase, row += length) {
         const int32_t before = p->pad_left - phase;
         const int32_t first = before > 0 ? (before + s - 1) / s : 0; /* words with a low input */
@@ -317,7 +323,7 @@ EP_INLINE void ep_depthwise_channel(const ep_depthwise_s8_mul_params *p, const i
         const int32_t first = oy * p->stride_h - p->pad_top;
         for (y = ep_max32(y, first); y < first + p->ring_h; ++y) {
             if (y >= 0 && y < p->in_h) {
-                ep_ring_load(p, in + y * p->in_w * c, free);
+                ep_ring_load(p, in + y * p->in_w * ep_ring_channels(p), free);
             } else {
                 for (int32_t i = 0; i < words; ++i) {
                     free[i] = blank;
@@ -348,9 +354,10 @@ EP_INLINE void ep_depthwise_s8_mul(const ep_depthwise_s8_mul_params *p, const in
     for (int32_t b = 0; b < p->batches; ++b) {
         const int8_t *taps = (const int8_t *)(const void *)(stream + 2 * p->channels);
         for (int32_t i = 0; i < p->channels; ++i, taps += window) {
-            ep_depthwise_channel(p, in + i, stream + 2 * i, taps, out + i, ring);
+            ep_depthwise_channel(p, in + i / p->depth_multiplier, stream + 2 * i, taps, out + i,
+                                 ring);
         }
-        in += p->in_h * p->in_w * p->channels;
+        in += p->in_h * p->in_w * ep_ring_channels(p);
         out += p->out_h * p->out_w * p->channels;
     }
 }

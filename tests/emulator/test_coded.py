@@ -13,8 +13,8 @@ from tests.emulator.case_choice import kernels_of
 from tests.emulator.case_firmware import BoardCase, run_on_board
 from tests.emulator.test_ports import skip_if_missing
 from tests.ops.collection import Collected
-from tests.ops.test_coded_kernels import Clustered, force, made
-from tests.ops.test_dsp_kernels import conv
+from tests.ops.fast_kernels import conv, of_kind
+from tests.ops.test_coded_kernels import Clustered, force
 from tests.ops.weighted_model import Weighted
 
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(600)]
@@ -36,7 +36,7 @@ def test_every_coding(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     skip_if_missing(name)
     target = load_target(name)
     rng = np.random.default_rng(3)
-    layers: list[Weighted] = [DENSE, made(Clustered, conv("3x3 same"))]
+    layers: list[Weighted] = [DENSE, of_kind(Clustered, conv("3x3 same"))]
     cases: list[BoardCase] = []
     for coding in CODINGS:
         force(monkeypatch, coding.kind)

@@ -16,7 +16,7 @@ from edgepack.ops.shared.coded import raw_bytes
 from edgepack.ops.shared.coded_huffman import MAX_LENGTH, code_lengths, encode_huffman
 from edgepack.ops.shared.coded_sparse import encode_sparse
 from edgepack.ops.shared.coded_table import encode_table
-from edgepack.ops.shared.conv_dsp import pack_filter_pairs
+from edgepack.ops.shared.filters import pack_filter_pairs
 from edgepack.ops.shared.kernel import Units
 
 Bytes = npt.NDArray[np.uint8]

@@ -68,6 +68,17 @@ def coded_calls(call: KernelCall) -> tuple[Coded, ...]:
     return tuple(c for c in found if c is not None and c.saved_bytes > 0)
 
 
+def store_int4(call: KernelCall) -> KernelCall | None:
+    """A kernel for int8 weights over 4-bit ones: stored as indices into their sixteen values.
+
+    None where that is not smaller than a byte for each: too few weights, or no units.
+    """
+    if call.units is None:
+        return None
+    found = coded_call(call, call.units, CODINGS[1])
+    return None if found is None or found.saved_bytes <= 0 else found.call
+
+
 def raw_bytes(units: Units) -> npt.NDArray[np.uint8]:
     """What is coded: the weights as bytes [units, weights of a unit], pairs taken apart."""
     section = units.rows[:, units.before : units.rows.shape[1] - units.after].copy()

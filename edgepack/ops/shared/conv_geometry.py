@@ -1,9 +1,63 @@
-"""Geometry of convolutions that take several output positions at a time in raster order."""
+"""Geometry of ops with a window: the members of their parameters, and what follows from them."""
 
 from __future__ import annotations
 
 from edgepack.ops.shared.kernel import Overlap
 from edgepack.ops.shared.streaming import streaming_lead
+from edgepack.types import Shape
+
+Fields = tuple[tuple[str, int], ...]
+Pair = tuple[int, int]  # vertical, horizontal
+
+
+def window_fields(
+    x: Shape,
+    out: Shape,
+    kernel: Pair,
+    strides: Pair,
+    pads: Pair,
+    *,
+    dilations: Pair | None = None,
+    channels: str = "in_c",
+    window: str = "kernel",
+    after_out: Fields = (),
+    after_kernel: Fields = (),
+) -> Fields:
+    """The members with which the parameters of an op with a window begin.
+
+    Args:
+        x, out: NHWC shapes of input and output.
+        pads: before the first row and column.
+        dilations: None for ops without.
+        channels, window: what the input's channels and the window are called.
+        after_out, after_kernel: further members behind the output's and the window's extents.
+    """
+    dilated = () if dilations is None else _both("dilation", dilations)
+    return (
+        ("batches", x[0]),
+        *_both("in", (x[1], x[2])),
+        (channels, x[3]),
+        *_both("out", (out[1], out[2])),
+        *after_out,
+        *_both(window, kernel),
+        *after_kernel,
+        *_both("stride", strides),
+        *dilated,
+        ("pad_top", pads[0]),
+        ("pad_left", pads[1]),
+    )
+
+
+def _both(name: str, pair: Pair) -> Fields:
+    return ((f"{name}_h", pair[0]), (f"{name}_w", pair[1]))
+
+
+def grows(g: dict[str, int]) -> bool:
+    """Whether a convolution should run from the last position to the first.
+
+    Then a 1x1 convolution with more channels behind it than before can overwrite its input.
+    """
+    return is_pointwise(g) and g["out_c"] > g["in_c"]
 
 
 def is_pointwise(g: dict[str, int]) -> bool:

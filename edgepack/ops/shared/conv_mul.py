@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepack.ops.shared.base import NodeView
-from edgepack.ops.shared.conv_geometry import conv_overlaps, is_pointwise
-from edgepack.ops.shared.fixed_point import activation_range
+from edgepack.ops.shared.coded import store_int4
+from edgepack.ops.shared.conv_geometry import Fields, conv_overlaps, grows, is_pointwise
+from edgepack.ops.shared.filters import constant_filters
 from edgepack.ops.shared.kernel import (
     Const,
     Input,
@@ -19,8 +20,6 @@ from edgepack.ops.shared.kernel import (
     Units,
 )
 from edgepack.ops.shared.mul import MulFilters, mul_filters
-from edgepack.ops.shared.requant import channel_multipliers
-from edgepack.types import DType
 
 _WORDS = 4  # words of a block per input
 _REASON = {
@@ -30,45 +29,41 @@ _REASON = {
 
 
 def lower_conv_mul(
-    view: NodeView, geometry: tuple[tuple[str, int], ...], activation: str, macs: int, isa: Isa
+    view: NodeView, geometry: Fields, activation: str, macs: int, isa: Isa
 ) -> KernelCall | None:
     """The kernel's call, or None where its conditions do not hold."""
-    x, w, out = view.input(0), view.input(1), view.output()
     fields = dict(geometry)
-    if w.dtype is not DType.INT8 or w.data is None or fields["group_c"] != fields["in_c"]:
+    given = constant_filters(view, activation)
+    if given is None or fields.pop("group_c") != fields["in_c"]:
         return None
-    weights = w.data.reshape(w.shape[0], -1)
-    multipliers = channel_multipliers(x, w, out, out.shape[-1])
     mul64 = isa.has("mul64")
-    filters = mul_filters(view, weights, multipliers, mul64=mul64)
+    filters = mul_filters(given, mul64=mul64)
     if filters is None and mul64:
         mul64 = False
-        filters = mul_filters(view, weights, multipliers, mul64=mul64)
+        filters = mul_filters(given, mul64=mul64)
     if filters is None:
         return None
-    low, high = activation_range(activation, out.dtype, out.scale, out.zero_point)
-    pointwise = is_pointwise(fields)
-    reverse = pointwise and fields["out_c"] > fields["in_c"]
-    k = -(-weights.shape[1] // 4) * 4
-    del fields["group_c"]
+    low, high = given.limits
+    reverse = grows(fields)
+    k = -(-given.weights.shape[1] // 4) * 4
     stream = block_stream(filters, mul64=mul64)
     params = Params(
         "ep_conv2d_s8_mul_params",
         (
             *fields.items(),
             ("k", k),
-            ("fill", x.zero_point),
-            ("output_offset", out.zero_point),
+            ("fill", given.input_zero),
+            ("output_offset", given.output_zero),
             ("act_min", low),
             ("act_max", high),
             ("mul64", mul64),
-            ("pointwise", pointwise),
+            ("pointwise", is_pointwise(fields)),
             ("clamp", filters.clamp),
             ("reverse", reverse),
         ),
         structural=("batches", "dilation_w", "mul64", "pointwise"),
     )
-    return KernelCall(
+    call = KernelCall(
         "ep_conv2d_s8_mul",
         "ep_conv2d_s8_mul.h",
         (
@@ -79,12 +74,13 @@ def lower_conv_mul(
             Scratch("int32_t"),
         ),
         scratch_bytes=4 * _WORDS * k,
-        overlaps=conv_overlaps(fields, x.nbytes, 8 if mul64 else 4, reverse=reverse),
+        overlaps=conv_overlaps(fields, view.input(0).nbytes, 8 if mul64 else 4, reverse=reverse),
         macs=macs,
         cheap_to_share=True,
         units=Units.of(stream, 4, k, 4, channels=1, paired=False),
         reason=_REASON[mul64],
     )
+    return store_int4(call) if given.packed else call
 
 
 def block_stream(filters: MulFilters, *, mul64: bool) -> npt.NDArray[np.uint32]:

@@ -6,11 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepack.ops.shared.base import NodeView
-from edgepack.ops.shared.fixed_point import activation_range
+from edgepack.ops.shared.filters import constant_filters
 from edgepack.ops.shared.kernel import Const, Input, Isa, KernelCall, Output, Params, Units
 from edgepack.ops.shared.mul import MulFilters, mul_filters
 from edgepack.ops.shared.requant import ChannelMultipliers
-from edgepack.types import DType
 
 _FEW_MACS = 1000  # below, the portable kernel's smaller code is worth more
 _FIELD = 24  # bits between the fields of mul64's products
@@ -24,24 +23,26 @@ def lower_dense_mul(
     view: NodeView, multipliers: ChannelMultipliers, activation: str, macs: int, isa: Isa
 ) -> KernelCall | None:
     """The kernel's call, or None where its conditions do not hold."""
-    x, w, out = view.input(0), view.input(1), view.output()
-    if w.dtype is not DType.INT8 or w.data is None:
+    given = constant_filters(view, activation, multipliers=multipliers)
+    if given is None or (macs < _FEW_MACS and isa.optimize != "speed"):
         return None
-    if macs < _FEW_MACS and isa.optimize != "speed":
+    if given.packed:  # each weight is used once: decoding costs what the portable kernel does
         return None
     mul64 = isa.has("mul64")
-    filters = mul_filters(view, w.data, multipliers, mul64=mul64)
+    filters = mul_filters(given, mul64=mul64)
     if filters is None or (mul64 and not _fields_fit(filters)):
         return None
     per_channel = multipliers.value.size > 1
-    low, high = activation_range(activation, out.dtype, out.scale, out.zero_point)
+    low, high = given.limits
+    channels, inputs = given.weights.shape
+    one_row = view.input(0).elements == inputs
     params = Params(
         "ep_fully_connected_s8_mul_params",
         (
-            ("batches", x.elements // w.shape[1]),
-            ("in_n", w.shape[1]),
-            ("out_n", w.shape[0]),
-            ("output_offset", out.zero_point),
+            ("batches", view.input(0).elements // inputs),
+            ("in_n", inputs),
+            ("out_n", channels),
+            ("output_offset", given.output_zero),
             ("multiplier", 0 if per_channel else int(multipliers.value[0])),
             ("shift", 1 if per_channel else -int(multipliers.shift[0])),
             ("act_min", low),
@@ -59,9 +60,7 @@ def lower_dense_mul(
         (params, Input(0), Const("stream", stream), Output(0)),
         macs=macs,
         cheap_to_share=True,
-        units=_units(stream, filters, per_channel=per_channel, mul64=mul64)
-        if x.elements == w.shape[1]
-        else None,
+        units=_units(stream, filters, per_channel=per_channel, mul64=mul64) if one_row else None,
         reason=_REASON[mul64],
     )
 

@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepack.ops.shared.base import NodeView
+from edgepack.ops.shared.conv_geometry import Fields
 from edgepack.ops.shared.depthwise_dsp import upright
-from edgepack.ops.shared.fixed_point import activation_range
+from edgepack.ops.shared.filters import constant_filters
 from edgepack.ops.shared.kernel import (
     Const,
     Input,
@@ -19,8 +20,6 @@ from edgepack.ops.shared.kernel import (
     Scratch,
 )
 from edgepack.ops.shared.mul import MulFilters, mul_filters
-from edgepack.ops.shared.requant import channel_multipliers
-from edgepack.types import DType
 
 _BLOCK = 4  # words whose outputs are computed together
 _REASON = {
@@ -30,38 +29,34 @@ _REASON = {
 
 
 def lower_depthwise_mul(
-    view: NodeView, geometry: tuple[tuple[str, int], ...], activation: str, macs: int, isa: Isa
+    view: NodeView, geometry: Fields, activation: str, macs: int, isa: Isa
 ) -> KernelCall | None:
     """The kernel's call, or None where its conditions do not hold."""
-    x, w, out = view.input(0), view.input(1), view.output()
     g = upright(dict(geometry))
-    if w.dtype is not DType.INT8 or w.data is None or g["depth_multiplier"] != 1:
-        return None
-    channels = g["in_c"]
-    weights = w.data.reshape(-1, channels).T
-    multipliers = channel_multipliers(x, w, out, channels)
+    given = constant_filters(view, activation, by_last=True)
     mul64 = isa.has("mul64")
-    filters = mul_filters(view, weights, multipliers, mul64=mul64)
-    if filters is None:
+    filters = None if given is None else mul_filters(given, mul64=mul64)
+    if given is None or filters is None:
         return None
     half = (g["out_w"] + 1) // 2 if mul64 else g["out_w"]
     ring_h = (g["kernel_h"] - 1) * g["dilation_h"] + 1
     reach = (g["kernel_w"] - 1) * g["dilation_w"] // g["stride_w"]
     phase_len = -(-half // _BLOCK) * _BLOCK + reach
-    low, high = activation_range(activation, out.dtype, out.scale, out.zero_point)
+    low, high = given.limits
     params = Params(
         "ep_depthwise_s8_mul_params",
         (
             *((name, g[name]) for name in ("batches", "in_h", "in_w")),
-            ("channels", channels),
+            ("channels", len(given.weights)),
+            ("depth_multiplier", g["depth_multiplier"]),
             *((name, g[name]) for name in ("out_h", "out_w", "kernel_h", "kernel_w")),
             *((name, g[name]) for name in ("stride_h", "stride_w", "dilation_h", "dilation_w")),
             *((name, g[name]) for name in ("pad_top", "pad_left")),
             ("half", half),
             ("ring_h", ring_h),
             ("phase_len", phase_len),
-            ("fill", x.zero_point),
-            ("output_offset", out.zero_point),
+            ("fill", given.input_zero),
+            ("output_offset", given.output_zero),
             ("act_min", low),
             ("act_max", high),
             ("three", g["kernel_h"] == g["kernel_w"] == 3),
@@ -70,6 +65,7 @@ def lower_depthwise_mul(
         ),
         structural=(
             "batches",
+            "depth_multiplier",
             "stride_w",
             "dilation_w",
             "three",
@@ -96,7 +92,9 @@ def lower_depthwise_mul(
 
 def _in_place(g: dict[str, int], ring_h: int) -> bool:
     """Whether no output row overwrites input rows of its channel that are not in the ring yet."""
-    if g["batches"] != 1 or g["out_h"] * g["out_w"] > g["in_h"] * g["in_w"]:
+    if g["batches"] != 1 or g["depth_multiplier"] != 1:
+        return False
+    if g["out_h"] * g["out_w"] > g["in_h"] * g["in_w"]:
         return False
     for oy in range(g["out_h"]):
         unread = max(0, oy * g["stride_h"] + ring_h - g["pad_top"])

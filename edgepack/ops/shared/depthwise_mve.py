@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepack.ops.shared.base import NodeView
-from edgepack.ops.shared.conv_dsp import fold_zero_point
+from edgepack.ops.shared.conv_geometry import Fields
 from edgepack.ops.shared.depthwise_dsp import upright
+from edgepack.ops.shared.filters import constant_filters
 from edgepack.ops.shared.kernel import (
     Const,
     Input,
@@ -21,8 +22,8 @@ from edgepack.ops.shared.kernel import (
     Scratch,
 )
 from edgepack.ops.shared.mve import CHUNK, OUTPUT_OPTIONAL, OUTPUT_STRUCTURE, output_fields
-from edgepack.ops.shared.requant import ChannelMultipliers, channel_multipliers
-from edgepack.types import Array, DType
+from edgepack.ops.shared.requant import ChannelMultipliers
+from edgepack.types import Array
 
 _PAIRS = CHUNK // 2  # pairs of neighbouring inputs that one load takes
 _REGISTERS = 4  # vectors of weights that stay in registers
@@ -66,20 +67,16 @@ class Grouping:
 
 
 def lower_depthwise_mve(
-    view: NodeView, geometry: tuple[tuple[str, int], ...], activation: str, macs: int
+    view: NodeView, geometry: Fields, activation: str, macs: int
 ) -> KernelCall | None:
     """The Helium kernel's call, or None where its conditions do not hold."""
-    x, w, out, bias = view.input(0), view.input(1), view.output(), view.optional(2)
+    x, out = view.input(0), view.output()
     g = upright(dict(geometry))
     taps = g["kernel_h"] * g["kernel_w"]
-    if x.dtype is not DType.INT8 or w.dtype is not DType.INT8 or w.data is None:
+    filters = constant_filters(view, activation, by_last=True)
+    if filters is None or taps > _MAX_TAPS or g["in_c"] > _MAX_STEP:
         return None
-    if (bias is not None and bias.data is None) or taps > _MAX_TAPS or g["in_c"] > _MAX_STEP:
-        return None
-    channels = g["in_c"] * g["depth_multiplier"]
-    filters = w.data.reshape(-1, channels).T
-    multipliers = channel_multipliers(x, w, out, channels)
-    folded = fold_zero_point(filters, None if bias is None else bias.data, x.zero_point)
+    multipliers = filters.multipliers
     grouping = min(_groupings(g), key=lambda option: (option.cost(g), len(option.offsets)))
     plane_h, plane_w = _plane(g, grouping)
     pairs = [row * plane_w + column for row, column in grouping.offsets]
@@ -126,7 +123,7 @@ def lower_depthwise_mve(
         (
             params,
             Input(0),
-            Const("stream", _stream(filters, folded, multipliers)),
+            Const("stream", _stream(filters.weights, filters.folded, multipliers)),
             Const("pairs", lanes, role="tables"),
             Const("picks", _picks(g, grouping), role="tables"),
             Output(0),

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgepack.ops.shared.base import NodeView
-from edgepack.ops.shared.conv_dsp import fast_requantization, fold_zero_point
+from edgepack.ops.shared.filters import Filters
 from edgepack.ops.shared.kernel import Isa
 from edgepack.ops.shared.requant import ChannelMultipliers
-from edgepack.types import Array, DType
 
 PAIR_BITS = 23  # EP_PAIR_BITS: what the lower of two paired sums must fit
 MUL32_ACC = (1 << 20) - 1  # largest accumulator of ep_scaled32
@@ -57,22 +55,15 @@ class MulFilters:
         return values.astype(np.int32).view(np.uint32)
 
 
-def mul_filters(
-    view: NodeView, weights: Array, multipliers: ChannelMultipliers, *, mul64: bool
-) -> MulFilters | None:
+def mul_filters(given: Filters, *, mul64: bool) -> MulFilters | None:
     """The filters of a weighted node, or None where the kernels would not be exact.
 
     Args:
-        weights: int8 [channels, inputs of one filter].
         mul64: for the kernels with pairs of sums.
     """
-    x, out, bias = view.input(0), view.output(), view.optional(2)
-    if x.dtype is not DType.INT8 or (bias is not None and bias.data is None):
+    if not given.fast:
         return None
-    stored = None if bias is None or bias.data is None else bias.data.reshape(-1)
-    if not fast_requantization(weights, stored, multipliers, x.zero_point, out.zero_point):
-        return None
-    start = fold_zero_point(weights, stored, x.zero_point)
+    weights, multipliers, start = given.weights, given.multipliers, given.folded
     if (np.abs(start.astype(np.int64)) >> _HEAD_BITS).any():
         return None
     # every partial sum of raw inputs

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgepack.ir import Attributes
 from edgepack.ops.shared.base import NodeView, Op, ensure_shape, unsupported
+from edgepack.ops.shared.conv_geometry import window_fields
 from edgepack.ops.shared.fixed_point import FLOAT_ACTIVATION_RANGE, activation_range
 from edgepack.ops.shared.kernel import Input, Isa, KernelCall, Lowered, Output, Params
 from edgepack.ops.shared.quantized import check_quantized
@@ -100,24 +101,21 @@ class Pool2D(Op):
         x, out, attrs = view.input(0), view.output(), self._attrs(view)
         vertical, horizontal = self._windows(view)
         low, high = self._clamp(view)
+        strides, pads = (attrs.stride_h, attrs.stride_w), (vertical.pad, horizontal.pad)
         fields = (
-            ("batches", x.shape[0]),
-            ("in_h", x.shape[1]),
-            ("in_w", x.shape[2]),
-            ("channels", x.shape[3]),
-            ("out_h", out.shape[1]),
-            ("out_w", out.shape[2]),
-            ("filter_h", attrs.filter_h),
-            ("filter_w", attrs.filter_w),
-            ("stride_h", attrs.stride_h),
-            ("stride_w", attrs.stride_w),
-            ("pad_top", vertical.pad),
-            ("pad_left", horizontal.pad),
+            *window_fields(
+                x.shape,
+                out.shape,
+                (attrs.filter_h, attrs.filter_w),
+                strides,
+                pads,
+                channels="channels",
+                window="filter",
+            ),
             ("act_min", low),
             ("act_max", high),
         )
-        pads = (vertical.pad, horizontal.pad)
-        overlap = window_overlap(view, (attrs.stride_h, attrs.stride_w), pads, by_channel=True)
+        overlap = window_overlap(view, strides, pads, by_channel=True)
         ctype = "ep_pool_f32_params" if x.dtype is DType.FLOAT32 else "ep_pool_params"
         vectors = isa.has("mve") and x.dtype is DType.INT8
         return KernelCall(
