@@ -48,6 +48,11 @@ missing_packages() {
     have qemu-system-riscv32 || riscv_qemu_package
     have riscv64-unknown-elf-gcc || echo gcc-riscv64-unknown-elf
     have gdb-multiarch || echo gdb-multiarch
+    # phones: adb, programs for their cores, and what runs those here
+    have aarch64-linux-gnu-gcc || echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+    have adb || echo adb
+    have arm-linux-gnueabihf-gcc || echo gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
+    have qemu-aarch64-static || echo qemu-user-static
     # flash tools, whose command lines are tried; no board is needed for that
     have openocd || echo openocd
     have st-flash || echo stlink-tools

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -39,7 +40,8 @@ class RunOptions:
     oracle: compare with the oracle.
     reconnect: open a device that was lost again and go on; `connect` then waits for its return.
     alone: held while the host is measured, so that runs beside this one do not disturb its times.
-    demand_parity: an output that differs from the oracle's is an error; else it is only reported.
+    judge: what outputs are compared with. TFLite Micro's interpreter decides whether a run is good;
+        LiteRT, for devices that run LiteRT, only says what differs.
     """
 
     json_path: Path
@@ -50,7 +52,7 @@ class RunOptions:
     oracle: bool = True
     reconnect: bool = False
     alone: Callable[[], AbstractContextManager[object]] = nullcontext
-    demand_parity: bool = True
+    judge: Literal["tflm", "litert"] = "tflm"
 
 
 def is_stateful(manifest: Manifest, model: bytes) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -66,16 +67,25 @@ class Oracle:
     """Expected outputs of one model; a context manager that ends its child process.
 
     `name` says which interpreter it is and its version, as run.json records it; `exact` is False
-    for the stand-in, which may differ from TFLM by one in FULLY_CONNECTED.
+    for the stand-in, which may differ from TFLM by one in FULLY_CONNECTED, and for LiteRT.
+
+    Args:
+        model: the `.tflite` file.
+        judge: `litert` where the device runs LiteRT itself: then LiteRT on this computer is what
+            to compare with, though its kernels round otherwise on another CPU.
     """
 
-    def __init__(self, model: bytes) -> None:
-        self.exact = tflm_installed()
+    def __init__(self, model: bytes, judge: Literal["tflm", "litert"] = "tflm") -> None:
+        self.exact = tflm_installed() and judge == "tflm"
         self._child = engine_child("tflm" if self.exact else "litert")
         try:
             if self.exact:
                 self._model: LoadedModel = TflmModel(self._child, model)
                 self.name = f"tflite-micro {self._model.version}"
+            elif judge == "litert":
+                options = {"threads": 1, "kernels": "xnnpack", "preserve": False}
+                self._model = LoadedModel(self._child, model, options)
+                self.name = f"LiteRT {self._model.version} (XNNPACK) on this computer"
             else:
                 options = {"threads": 1, "kernels": "reference", "preserve": False}
                 self._model = LoadedModel(self._child, model, options)

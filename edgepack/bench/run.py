@@ -84,7 +84,7 @@ def bench_project(
     if stopped is not None:
         raise stopped
     journal_path(options.json_path).unlink(missing_ok=True)
-    if options.demand_parity:
+    if options.judge == "tflm":
         _demand_parity(report, options.json_path)
     return report
 
@@ -125,7 +125,7 @@ def _compare(
     actual = device.outputs(evidence.manifest.model.outputs)
     expected: tuple[Array, ...] | None = None
     if options.oracle:
-        with Oracle(model) as oracle:
+        with Oracle(model, options.judge) as oracle:
             expected = oracle.run(inputs, progress=_counted(say, "oracle", len(done)))
             evidence = replace(evidence, oracle=oracle.name, parity=_parity(actual, expected, done))
     host: HostResult | None = None

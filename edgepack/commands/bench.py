@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from edgepack.bench.project import BenchRequest
 
 _CONFIG_SUFFIX = ".toml"
+_PHONES = "Phones"
+# one start of a phone's program warms up, runs the timed part and profiles
+_PROGRAM_TIMES = 6
 
 
 class Player(StrEnum):
@@ -32,7 +35,8 @@ def bench(
         list[Path],
         typer.Argument(
             metavar="DIR...",
-            help="Directories that `edgepack build` made, or an edgepack.toml for all its boards.",
+            help="Directories that `edgepack build` made, or an edgepack.toml for all its boards; "
+            "with --phone, model files.",
         ),
     ],
     data: Annotated[
@@ -119,6 +123,98 @@ def bench(
             "--bisect", help="Only find the first layer whose output differs from the oracle's."
         ),
     ] = False,
+    phone: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SERIAL",
+            help="Run models on a phone: a serial of `adb devices`, host:port, `auto` for the only "
+            "one; repeatable; `all` for every one (docs/phones.md).",
+            show_default=False,
+            rich_help_panel=_PHONES,
+        ),
+    ] = None,
+    benchmark_binary: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Run TFLite's benchmark_model instead of edgepack's own program: a file, "
+            "phone:PATH on the phone, or `found` to look for it there.",
+            show_default=False,
+            rich_help_panel=_PHONES,
+        ),
+    ] = None,
+    accelerator: Annotated[
+        str,
+        typer.Option(
+            help="Of benchmark_model: cpu, xnnpack, plain (no XNNPACK), gpu, nnapi.",
+            rich_help_panel=_PHONES,
+        ),
+    ] = "cpu",
+    benchmark_flag: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="--NAME=VALUE",
+            help="Passed on to benchmark_model; repeatable.",
+            show_default=False,
+            rich_help_panel=_PHONES,
+        ),
+    ] = None,
+    cpus: Annotated[
+        str,
+        typer.Option(
+            help="Cores of the phone: auto (the fastest that have room for all threads), prime, "
+            "big, little, all, or a mask in hex.",
+            rich_help_panel=_PHONES,
+        ),
+    ] = "auto",
+    warmup_ms: Annotated[
+        int,
+        typer.Option(help="Milliseconds of warm-up.", min=0, rich_help_panel=_PHONES),
+    ] = 500,
+    min_runs: Annotated[
+        int,
+        typer.Option(
+            help="Timed inferences, at least.", min=1, max=100_000, rich_help_panel=_PHONES
+        ),
+    ] = 50,
+    min_secs: Annotated[
+        float,
+        typer.Option(help="Seconds to time for, at least.", min=0.0, rich_help_panel=_PHONES),
+    ] = 1.0,
+    max_secs: Annotated[
+        float,
+        typer.Option(help="Seconds to time for, at most.", min=0.1, rich_help_panel=_PHONES),
+    ] = 10.0,
+    profile: Annotated[
+        bool,
+        typer.Option(
+            "--profile/--no-profile",
+            help="Also time each layer or operator, after the timed inferences.",
+            rich_help_panel=_PHONES,
+        ),
+    ] = True,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            metavar="float,int8,...",
+            help="Run a float model in several precisions: float, fp16, dynamic, int8.",
+            show_default=False,
+            rich_help_panel=_PHONES,
+        ),
+    ] = None,
+    phone_dir: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Where on the phone; by default /data/local/tmp.",
+            show_default=False,
+            rich_help_panel=_PHONES,
+        ),
+    ] = None,
+    work: Annotated[
+        Path,
+        typer.Option(help="Where programs and reports of phones go.", rich_help_panel=_PHONES),
+    ] = Path("build/phone"),
 ) -> None:
     """Run samples on the device and compare: output bytes, instructions or time, memory, host.
 
@@ -132,9 +228,46 @@ def bench(
         edgepack bench build/model --data test.npz --samples 100 --json run.json
         edgepack bench build/model --port /dev/ttyACM0 --port /dev/ttyACM1
         edgepack bench build/model --bisect
+        edgepack bench model.tflite --phone auto
+        edgepack bench model.tflite --phone all --benchmark-binary benchmark_model
     """
     from edgepack.bench.project import BenchRequest
 
+    if phone:
+        from edgepack.commands.bench_phone import PhoneOptions, bench_phones
+
+        _refuse_with_phone(port, bisect=bisect, cycles=cycles)
+        base = BenchRequest(
+            directories[0],
+            data,
+            samples,
+            seed=seed,
+            save_outputs=save_outputs,
+            resume=resume,
+            host=host,
+            threads=threads,
+            oracle=oracle,
+        )
+        options = PhoneOptions(
+            phone,
+            benchmark_binary,
+            cpus,
+            threads,
+            warmup_ms,
+            min_runs,
+            min_secs,
+            max_secs,
+            accelerator,
+            benchmark_flag or (),
+            profile,
+            phone_dir,
+            compare,
+            work,
+            reconnect,
+            max(timeout, max_secs * _PROGRAM_TIMES),
+        )
+        bench_phones(directories, base, options, json_file, layers=layers)
+        return
     places = _places(directories, port or [])
     base = BenchRequest(
         places.pairs[0][0],
@@ -158,6 +291,14 @@ def bench(
         _several(base, places, json_file)
     else:
         _single(base, json_file, layers)
+
+
+def _refuse_with_phone(port: Sequence[str] | None, *, bisect: bool, cycles: bool) -> None:
+    from edgepack.errors import UsageError
+
+    for name, given in (("--port", port), ("--bisect", bisect), ("--cycles", cycles)):
+        if given:
+            raise UsageError(f"--phone and {name} do not go together")
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class AdbPhone:
         """
         seconds = self._adb.timing.quick if timeout is None else timeout
         word = f"ep-{secrets.token_hex(8)}"
-        marked = f"({command}\n); echo; echo {word} $?"
+        marked = f"({command}\n); r=$?; echo; echo {word} $r"
         what = _short(command)
         result = self._adb.run(
             ["-s", self.serial, "shell", "-T", marked],

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgepack import __version__
 from edgepack.atomic import check_replaceable, new_directory
 from edgepack.bench.phone.facts import read_facts
 from edgepack.bench.phone.settings import PhoneSettings
@@ -15,8 +18,9 @@ from edgepack.emit.project import ProjectSpec, emit_project
 from edgepack.errors import UnsupportedError, UsageError
 from edgepack.link.adb_phone import AdbPhone
 from edgepack.link.adb_program import AUTO, Adb, choose_phone, find_adb, usable_phones
-from edgepack.manifest import Manifest, write_manifest
+from edgepack.manifest import Manifest, ModelInfo, TensorInfo, write_manifest
 from edgepack.models.progress import Progress, silent
+from edgepack.models.tflite_file import parse_tflite, tensor_spec
 from edgepack.ops.shared.kernel import Isa
 from edgepack.pipeline.build import is_project
 from edgepack.pipeline.convert import as_tflite
@@ -29,6 +33,7 @@ from edgepack.toolchain.phone import (
 )
 
 ALL = "all"
+TFLITE_TARGET = "phone-tflite"
 _WORK = Path("build/phone")
 
 
@@ -75,12 +80,20 @@ def plan_runs(request: PhoneRequest, progress: Progress = silent) -> tuple[Bench
     Raises:
         EdgepackError: a phone cannot be asked, a model cannot be built for it.
     """
-    requests = []
+    requests: list[BenchRequest] = []
+    refused: list[UnsupportedError] = []
     several = len(request.models) * len(request.phones) > 1
     for model in request.models:
         for serial in request.phones:
             settings = replace(request.settings, serial=serial)
-            project = _project(request, model, settings, progress)
+            try:
+                project = _project(request, model, settings, progress)
+            except UnsupportedError as error:
+                # one precision that edgepack's own program cannot run does not stop the others
+                first = error.message.splitlines()[0]
+                progress("left out", None, f"{model.name}: {first}")
+                refused.append(error)
+                continue
             name = f"run-{_word(serial)}.json" if several else "run.json"
             requests.append(
                 replace(
@@ -90,6 +103,8 @@ def plan_runs(request: PhoneRequest, progress: Progress = silent) -> tuple[Bench
                     json_path=request.base.json_path or project / name,
                 )
             )
+    if not requests:
+        raise refused[0]
     return tuple(requests)
 
 
@@ -151,10 +166,59 @@ def build_phone(
 
 
 def _emit_tflite(model: Path, directory: Path, name: str) -> None:
-    """A project whose program is TFLite's own: the model, and what is known of it."""
-    spec = ProjectSpec("phone-tflite", Isa(frozenset(), "speed"), PHONE_SOURCES, protocol="framed")
-    manifest = emit_project(model, directory, spec, name)
-    write_manifest(directory, manifest.model_copy(update={"runtime": "tflite"}))
+    """A project whose program is TFLite's own: the model, and what is known of it.
+
+    A model that edgepack has no kernels for is described by its inputs and outputs alone.
+    """
+    try:
+        spec = ProjectSpec(TFLITE_TARGET, Isa(frozenset(), "speed"), PHONE_SOURCES)
+        info = emit_project(model, directory, spec, name).model
+    except UnsupportedError:
+        info = _bare_info(model.read_bytes(), name)
+    (directory / "model.tflite").write_bytes(model.read_bytes())
+    write_manifest(
+        directory,
+        Manifest(
+            edgepack_version=__version__,
+            build_id=info.sha256[:16],
+            runtime="tflite",
+            target=TFLITE_TARGET,
+            optimize="speed",
+            model=info,
+            arena_bytes=0,
+            sources=(),
+            include_dirs=(),
+            defines=(),
+        ),
+    )
+
+
+def _bare_info(model: bytes, name: str) -> ModelInfo:
+    graph = parse_tflite(model, name).subgraphs[0]
+
+    def tensor(index: int) -> TensorInfo:
+        spec = tensor_spec(graph.tensors[index])
+        shape = tuple(1 if size < 0 else size for size in spec.shape)
+        return TensorInfo(
+            name=spec.name,
+            shape=shape,
+            dtype=spec.dtype.value,
+            bytes=math.prod(shape) * spec.dtype.itemsize,
+            scale=spec.scale,
+            zero_point=spec.zero_point,
+        )
+
+    return ModelInfo(
+        name=name,
+        c_name=re.sub(r"\W", "_", name),
+        sha256=hashlib.sha256(model).hexdigest(),
+        macs=0,
+        weights=0,
+        weight_bytes=0,
+        inputs=tuple(tensor(i) for i in graph.inputs),
+        outputs=tuple(tensor(i) for i in graph.outputs),
+        layers=(),
+    )
 
 
 def _abi(abis: Sequence[str], serial: str) -> Abi:

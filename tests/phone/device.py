@@ -59,12 +59,17 @@ class Phone:
     auth: `open` lets everybody in, `ask` demands a key and trusts it when it is shown, `refuse`
         never trusts one, `silent` never answers.
     props: what getprop knows. cpu: qemu's -cpu, or None for its best.
+    full_outputs: what programs write into out.bin finds no room. spoiled_outputs: it is changed
+        once they have ended. slow_program: seconds that a program waits before it begins.
     """
 
     root: Path
     serial: str = "LOOPBACK1"
     auth: Literal["open", "ask", "refuse", "silent"] = "open"
     noexec: bool = False
+    full_outputs: bool = False
+    spoiled_outputs: bool = False
+    slow_program: int = 0
     cpu: str | None = None
     props: dict[str, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
@@ -154,6 +159,7 @@ class Phone:
         self._program("getprop", f'cat "{self.root}/props"')
         self._program("dumpsys", f'cat "{self.root}/dumpsys-$1"')
         self._program("settings", "echo 0")
+        self._program("slow", f"exec sleep {self.slow_program}")
         # this computer has other cores than the phone pretends to have
         self._program("taskset", 'shift; exec "$@"')
 
@@ -258,6 +264,10 @@ class Phone:
     def _shell(self, command: str, stream: Stream) -> None:
         if self._fault(command, 0) is not None:
             return  # "drop": ends without an exit packet
+        if self.full_outputs:
+            for folder in self.tmp.glob("edgepack-*"):
+                if not (folder / "out.bin").is_symlink():
+                    (folder / "out.bin").symlink_to("/dev/full")
         child = subprocess.Popen(
             ["/bin/sh", "-c", self.translate(command)],
             stdin=subprocess.DEVNULL,
@@ -281,10 +291,13 @@ class Phone:
                 fault = self._fault(command, max(passed, 1)) if passed else None
                 if fault is not None and fault.act == "drop":
                     return
-                stream.write(_packet(_STDOUT, piece))
+                stream.write(_packet(_STDOUT, piece.replace(str(self.root).encode(), b"")))
             reader.join()
             if errors[0]:
                 stream.write(_packet(_STDERR, errors[0]))
+            if self.spoiled_outputs and "--out" in command:
+                (path,) = self.tmp.glob("edgepack-*/out.bin")
+                path.write_bytes(bytes(255 - byte for byte in path.read_bytes()))
             stream.write(_packet(_EXIT, bytes([child.wait() & 0xFF])))
         except Gone:
             # adbd hangs up on what it started; a program that ignores that lives on
@@ -316,6 +329,8 @@ class Phone:
         head = path.read_bytes()[:20]
         if head[:4] != b"\x7fELF":
             return str(path)
+        if self.slow_program:
+            return f"{self.root}/bin/slow"
         words = _EMULATORS[int.from_bytes(head[18:20], "little")]
         cpu = ("-cpu", self.cpu) if self.cpu and words else ()
         return " ".join((*words, *cpu, str(path)))

@@ -58,7 +58,7 @@ def bench_phone(
         reconnect=settings.patience > 0,
         alone=request.alone,
         # TFLite itself rounds otherwise than TFLite Micro: differences are told, and no failure
-        demand_parity=settings.binary is None,
+        judge="tflm" if settings.binary is None else "litert",
     )
     samples = load_request_samples(request, manifest)
     connect = PhoneConnect(settings, start)

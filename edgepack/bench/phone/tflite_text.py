@@ -47,6 +47,7 @@ _APPLIED = re.compile(
 _CREATED = re.compile(r"Created TensorFlow Lite (?:delegate for )?(\w+)")
 _ERROR = re.compile(r"^(?:ERROR|FATAL)[: ]\s*(.*)$|^(.*(?:Benchmarking failed|[Ff]ailed to .*))$")
 _TABLE = re.compile(r"=+ (.+?) =+\s*$")
+_OP_NAME = re.compile(r"^\[(.*)\](?::\d+)?$")  # newer releases add the op's number
 _REGULAR = "Regular Benchmark Runs"
 _INITIALIZATION = "Benchmark Initialization"
 _PREFIX = re.compile(r"^(?:[\d\-: .]+[VDIWEF]/tflite\s*\(\s*\d+\): )?(?:INFO: |WARN(?:ING)?: )?")
@@ -220,18 +221,18 @@ def _delegates(lines: Sequence[str]) -> Iterator[str]:
 def _cells(line: str) -> list[str]:
     """The columns of a table's row: tabs in the aligned form, commas in CSV."""
     if "\t" in line:
-        return [cell.strip().strip("[]") for cell in line.strip("\n").lstrip("\t").split("\t")]
+        return [cell.strip() for cell in line.strip("\n").lstrip("\t").split("\t")]
     return [cell.strip() for cell in line.split(", ")]
 
 
 def _op(titles: Sequence[str], cells: Sequence[str]) -> Op:
     # names may hold the separator: they stand last
     joined = [*cells[: len(titles) - 1], ", ".join(cells[len(titles) - 1 :])]
-    row = dict(zip((t.lower().replace("_", " ") for t in titles), joined, strict=False))
+    row = dict(zip((t.strip("[]").lower().replace("_", " ") for t in titles), joined, strict=False))
     try:
         return Op(
             kind=row["node type"],
-            name=row["name"].strip("[]"),
+            name=_OP_NAME.sub(r"\1", row["name"]),
             average_ms=float(row["avg ms"]),
             calls=int(row.get("times called", "1")),
         )
@@ -249,4 +250,4 @@ def _search(pattern: re.Pattern[str], lines: Sequence[str]) -> re.Match[str] | N
 def _complaint(lines: Sequence[str]) -> str:
     said = [line for line in lines if line.strip()]
     errors = [line for line in said if _ERROR.search(line)]
-    return (errors or said or ["it printed nothing"])[-1]
+    return errors[0] if errors else said[-1] if said else "it printed nothing"

@@ -35,11 +35,11 @@ def warnings(
         clocks: kHz of its core right before and after, where known.
     """
     return (
-            *_conditions(before, after),
-            *_limits(facts, after, mask),
-            *_times(times),
-            *_clock(facts, mask, moves, clocks),
-        )
+        *_conditions(before, after),
+        *_limits(facts, after, mask),
+        *_times(times),
+        *_clock(facts, mask, moves, clocks),
+    )
 
 
 def _conditions(before: Conditions, after: Conditions) -> Iterator[str]:

@@ -1,0 +1,51 @@
+"""Loopback phones and an adb server of their own for each test; all of it is gone afterwards."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgepack.pipeline.phone import build_phone
+from edgepack.toolchain.phone import phone_abi
+from tests.phone.device import AdbServer
+from tests.phone.lab import Lab
+from tests.small_models import small_cnn
+
+TOOLS = ("adb", "qemu-aarch64-static", "aarch64-linux-gnu-gcc")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    for item in items:
+        if missing and "adb" in item.nodeid.rpartition("/")[2]:
+            item.add_marker(pytest.mark.skip(reason=f"{missing[0]} is not installed: make setup"))
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    made = Lab(AdbServer(tmp_path / "adb"), tmp_path, [])
+    deadline = time.monotonic() + 10
+    while made.adb()._server_version() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    try:
+        yield made
+    finally:
+        for phone in made.phones:
+            phone.stop()
+        made.server.stop()
+
+
+@pytest.fixture(scope="session")
+def small_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of two layers, built for arm64 phones."""
+    folder = tmp_path_factory.mktemp("phone-project")
+    model = folder / "small.tflite"
+    model.write_bytes(small_cnn())
+    project = folder / "project"
+    project.mkdir()
+    build_phone(model, project, phone_abi("arm64-v8a"), "small")
+    return project
