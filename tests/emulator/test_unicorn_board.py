@@ -291,6 +291,48 @@ def test_counts_each_instruction_once(tmp_path: Path) -> None:
     assert core.counter.total == 1 + 20 * 6 + 700 + 300 + 1 + 3 + 1 + 1
 
 
+# An IT block that the end of a page, where unicorn ends its blocks, cuts in two, and a handler.
+CUT = (
+    ".word 0x20000800, 0x101\n.rept 14\n.word 0x81\n.endr\n.word 0x81\n.org 0x80\n"
+    "adds r6, #1\nmovs r0, #7\ncmp r0, #7\nbx lr\n"
+    ".org 0x100\nmovs r5, #50\nmovs r0, #0\nb 1f\n.org 0x3fc\n1: cmp r0, #1\nite eq\n"
+    "addeq r1, #1\naddne r2, #1\nsubs r5, #1\nbne 1b\nwfi\n"
+)
+
+
+def test_an_interrupt_may_come_between_any_two_blocks(tmp_path: Path) -> None:
+    from unicorn.arm_const import (
+        UC_ARM_REG_PC,
+        UC_ARM_REG_R1,
+        UC_ARM_REG_R2,
+        UC_ARM_REG_R6,
+        UC_ARM_REG_SP,
+        UC_CPU_ARM_CORTEX_M4,
+    )
+
+    from edgepack.flash.unicorn_board.core import Core, Stop
+
+    memory = ((0, 0x1000, False), (0x2000_0000, 0x1000, True))
+    core = Core(UC_CPU_ARM_CORTEX_M4, memory, has_fpu=False)
+    core._uc.mem_write(0, assemble(CUT, tmp_path))
+    core._set(UC_ARM_REG_SP, 0x2000_0800)
+    core._set(UC_ARM_REG_PC, 0x101)
+    handled = 0
+    while core._get(UC_ARM_REG_PC) != 0x408 + 2:
+        assert core.run(1) in (Stop.LIMIT, Stop.SLEEP)
+        if core._get(UC_ARM_REG_PC) == 0x408 + 2:
+            break
+        core.interrupt(0)
+        while core.run(1_000) is not Stop.RETURNED:
+            pass
+        core.leave()
+        handled += 1
+    # the handler changes flags and registers; what it interrupted goes on with its own
+    assert core._get(UC_ARM_REG_R1) == 0 and core._get(UC_ARM_REG_R2) == 50
+    assert core._get(UC_ARM_REG_R6) == handled > 100
+    assert core._get(UC_ARM_REG_SP) == 0x2000_0800
+
+
 def test_is_fast_enough(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """Millions of instructions a second: a loop of ten instructions, the shape of an inner loop."""
     from unicorn.arm_const import UC_ARM_REG_PC, UC_CPU_ARM_CORTEX_M4

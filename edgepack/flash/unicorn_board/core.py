@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any
 
 from edgepack.flash.unicorn_board.counting import Counter
-from edgepack.flash.unicorn_board.registers import Registers
+from edgepack.flash.unicorn_board.registers import Registers, RegisterSet
 from edgepack.toolchain.elf import Image
 
 # Where interrupt handlers return to: an address in executable space (ARM DDI 0403 B3.1) that no
@@ -24,7 +24,9 @@ _HARD_FAULT = 3
 _SVCALL = 11
 _THUMB = 1 << 24
 _ALIGNED = 1 << 9  # the stack was moved to a multiple of 8
+_IT_STATE = 0x0600_FC00  # of xPSR: a handler may begin in the middle of an IT block
 _FPCA = 1 << 2
+_FRAME = struct.Struct("<8I")
 _BASIC, _EXTENDED = 32, 104  # bytes of the two exception frames
 # unicorn's numbers of exceptions (qemu/target/arm/cpu.h), and the bits that they set in CFSR
 # (ARM DDI 0403 B3.2.15)
@@ -87,12 +89,22 @@ class Core:
             self._uc.mem_map(origin, -(-size // _PAGE) * _PAGE, access)
         self._uc.mem_map(_RETURN, _PAGE, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
         self._registers = Registers(self._uc)
+        r = self._r
+        low = [r.UC_ARM_REG_R0 + n for n in range(4)]
+        # an exception frame from r0 to xPSR, and the stack pointer
+        frame = (*low, r.UC_ARM_REG_R12, r.UC_ARM_REG_LR, r.UC_ARM_REG_PC, r.UC_ARM_REG_XPSR)
+        self._frame = RegisterSet(self._uc, (*frame, r.UC_ARM_REG_SP))
+        floats = (*(r.UC_ARM_REG_D0 + n for n in range(8)), r.UC_ARM_REG_FPSCR)
+        self._float_registers = RegisterSet(self._uc, floats)
+        self._handler_state = RegisterSet(
+            self._uc, (r.UC_ARM_REG_SP, r.UC_ARM_REG_LR, r.UC_ARM_REG_XPSR, r.UC_ARM_REG_PC)
+        )
         self.counter = Counter(self._uc, lambda at, n: bytes(self._uc.mem_read(at, n)))
         self._uc.hook_add(unicorn.UC_HOOK_INTR, self._exception)
         self._exception_number: int | None = None
         self._reset_wanted = False
         self._in_fault = False
-        self._saved: list[tuple[int, ...] | None] = []  # floating-point registers
+        self._saved: list[list[int] | None] = []  # floating-point registers
         self.vectors = 0
         self.cause = 0  # CFSR
 
@@ -197,7 +209,6 @@ class Core:
                 self._fault(fault)
                 continue
             if self._get(self._r.UC_ARM_REG_PC) & ~1 == _RETURN:
-                self._leave()
                 return Stop.RETURNED
             return Stop.LIMIT if self.counter.total >= limit else Stop.SLEEP
 
@@ -229,6 +240,11 @@ class Core:
         self._saved.append(self._floats())
         self._enter(16 + number)
 
+    def chain(self, number: int) -> None:
+        """After a handler's end, enter the next one without leaving: the frame stays."""
+        self._set(self._r.UC_ARM_REG_LR, _RETURN | 1)
+        self._set(self._r.UC_ARM_REG_PC, self._handler(16 + number) | 1)
+
     def _fault(self, cause: int) -> None:
         pc = self._get(self._r.UC_ARM_REG_PC)
         if self._in_fault:
@@ -246,23 +262,19 @@ class Core:
         self._set(self._r.UC_ARM_REG_XPSR, _THUMB | _HARD_FAULT)
 
     def _enter(self, exception: int) -> None:
-        r = self._r
-        registers = [self._get(n) for n in self._caller_saved()]
-        status = self._get(r.UC_ARM_REG_XPSR)
-        active = self._has_fpu and self._get(r.UC_ARM_REG_CONTROL) & _FPCA
-        size = _EXTENDED if active else _BASIC
-        stack = self._get(r.UC_ARM_REG_SP)
+        control = self._get(self._r.UC_ARM_REG_CONTROL) if self._has_fpu else 0
+        *registers, pc, status, stack = self._frame.read()
         padded = _ALIGNED if stack & 4 else 0
-        stack = (stack - size) & ~7
-        frame = struct.pack("<8I", *registers, self._get(r.UC_ARM_REG_PC) & ~1, status | padded)
+        stack = (stack - (_EXTENDED if control & _FPCA else _BASIC)) & ~7
+        frame = _FRAME.pack(*registers, pc & ~1, status | padded)
         # a stack that overflowed has no room: the handler of the fault checks what it reads
         with contextlib.suppress(self._u.UcError):
             self._uc.mem_write(stack, frame)
-        self._set(r.UC_ARM_REG_SP, stack)
-        self._set(r.UC_ARM_REG_LR, _RETURN | 1)
-        if active:
-            self._set(r.UC_ARM_REG_CONTROL, self._get(r.UC_ARM_REG_CONTROL) & ~_FPCA)
-        self._set(r.UC_ARM_REG_PC, self._handler(exception) | 1)
+        if control & _FPCA:
+            self._set(self._r.UC_ARM_REG_CONTROL, control & ~_FPCA)
+        self._handler_state.write(
+            (stack, _RETURN | 1, status & ~_IT_STATE, self._handler(exception) | 1)
+        )
 
     def _handler(self, exception: int) -> int:
         """The vector of an exception; 0 where there is no table."""
@@ -271,35 +283,23 @@ class Core:
         except self._u.UcError:
             return 0
 
-    def _leave(self) -> None:
-        r = self._r
+    def leave(self) -> None:
+        """Go on with what an interrupt's handler has interrupted; the handler has returned."""
         floats = self._saved.pop()
-        stack = self._get(r.UC_ARM_REG_SP)
+        stack = self._get(self._r.UC_ARM_REG_SP)
         *registers, pc, status = self._words(stack, 8)
-        for number, value in zip(self._caller_saved(), registers, strict=True):
-            self._set(number, value)
         stack += _BASIC if floats is None else _EXTENDED
-        self._set(r.UC_ARM_REG_SP, stack | (4 if status & _ALIGNED else 0))
+        stack |= 4 if status & _ALIGNED else 0
         if floats is not None:
-            for number, value in zip(self._float_registers(), floats, strict=True):
-                self._set(number, value)
-            self._set(r.UC_ARM_REG_CONTROL, self._get(r.UC_ARM_REG_CONTROL) | _FPCA)
-        self._set(r.UC_ARM_REG_XPSR, status & ~_ALIGNED)
-        self._set(r.UC_ARM_REG_PC, pc | 1)
+            self._float_registers.write(floats)
+            control = self._get(self._r.UC_ARM_REG_CONTROL)
+            self._set(self._r.UC_ARM_REG_CONTROL, control | _FPCA)
+        self._frame.write((*registers, pc | 1, status & ~_ALIGNED, stack))
 
-    def _caller_saved(self) -> tuple[int, ...]:
-        r = self._r
-        low = tuple(r.UC_ARM_REG_R0 + n for n in range(4))
-        return (*low, r.UC_ARM_REG_R12, r.UC_ARM_REG_LR)
-
-    def _float_registers(self) -> tuple[int, ...]:
-        r = self._r
-        return (*(r.UC_ARM_REG_D0 + n for n in range(8)), r.UC_ARM_REG_FPSCR)
-
-    def _floats(self) -> tuple[int, ...] | None:
+    def _floats(self) -> list[int] | None:
         if not self._has_fpu or not self._get(self._r.UC_ARM_REG_CONTROL) & _FPCA:
             return None
-        return tuple(self._get(number) for number in self._float_registers())
+        return self._float_registers.read()
 
 
 def _nothing(*_: Any) -> None:

@@ -31,6 +31,8 @@ _NRF51_TIMER0, _NRF51_CLOCK, _NRF51_GPIO = 0x4000_8000, 0x4000_0000, 0x5000_0000
 _STM32_TIMERS = (0x4000_0000, 0x4000_0C00)
 _STM32_PERIPHERALS = 0x4000_0000, 0x4008_0000
 
+_SOON = 24  # instructions after which the board looks at its surroundings
+
 
 class Machine:
     """A running board; time is the number of instructions executed."""
@@ -99,10 +101,10 @@ class Machine:
             self.core.map_registers(device.base, device.size, device.read, device.write)
 
     def _look(self) -> None:
-        """The surroundings have changed: stop before the next block."""
+        """The surroundings have changed: stop soon."""
         self._attention = True
         if not self.core.in_handler:  # else it comes with the handler's end
-            self.core.counter.set_limit(0)
+            self.core.counter.set_limit(self.core.counter.total + _SOON)
 
     def reset(self) -> None:
         """As after power-on; bytes in the receiver are lost, time goes on."""
@@ -120,18 +122,31 @@ class Machine:
             Lockup: the core is beyond help.
         """
         end = self.core.counter.total + instructions
+        patience = _SOON
         while (left := end - self.core.counter.total) > 0:
             self.uart.receive()
-            waiting = self.uart.interrupts() and self._system.irq_enabled(self._irq)
+            waiting = self._interrupts()
             if waiting and not self.core.masked:
                 self.core.interrupt(self._irq)
                 waiting = False
             self._attention = False
-            stop = self.core.run(1 if waiting and not self.core.in_handler else left)
+            # a masked section is a few instructions; if it is not over by then, block by block
+            stop = self.core.run(patience if waiting and not self.core.in_handler else left)
+            patience = 1 if waiting else _SOON
             if stop is Stop.RESET:
                 self.reset()
+            elif stop is Stop.RETURNED:
+                self.uart.receive()
+                if self._interrupts():
+                    self.core.chain(self._irq)
+                else:
+                    self.core.leave()
             elif stop is Stop.SLEEP and not self._attention:
                 self.uart.receive()
-                if not (self.uart.interrupts() and self._system.irq_enabled(self._irq)):
+                if not self._interrupts():
                     return True
+                patience = 1  # the instruction behind WFI lets the interrupt in
         return False
+
+    def _interrupts(self) -> bool:
+        return self.uart.interrupts() and self._system.irq_enabled(self._irq)
