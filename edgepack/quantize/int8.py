@@ -10,7 +10,6 @@ import contextlib
 import importlib.metadata
 import json
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,9 +137,7 @@ def quantize_int8(
     return Quantized(result, recipe_path, test_data, record)
 
 
-def _as_float(
-    handle: ModelHandle, recipe: QuantizeRecipe, told: Callable[[str, float | None, str], None]
-) -> bytes:
+def _as_float(handle: ModelHandle, recipe: QuantizeRecipe, told: Progress) -> bytes:
     """The model as a float `.tflite`."""
     if handle.format is ModelFormat.TFLITE:
         content = handle.path.read_bytes()

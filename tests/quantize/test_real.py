@@ -18,7 +18,7 @@ from edgepack.cli import run
 from edgepack.convert.flatbuffer import read_model
 from edgepack.models.tflite_file import tensor_spec
 from edgepack.quantize.run import stored_as
-from tests.quantize.samples import accuracy
+from tests.quantize.samples import Samples, accuracy
 
 pytestmark = [pytest.mark.needs_data, pytest.mark.slow]
 
@@ -28,7 +28,7 @@ KWS_SCALE, KWS_ZERO = 0.5847029, 83  # README of the data folder
 
 
 def children_seconds() -> float:
-    """Processor time of ended children; the quantizer has one thread, so an idle computer takes as long."""
+    """Processor time of ended children; with its one thread, what an idle computer would take."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -55,7 +55,7 @@ def test_kws(real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     main = read_model(published).subgraphs[0]
     form = stored_as([tensor_spec(main.tensors[int(main.inputs[0])])])[0]
     assert form is not None and form.zero_point == KWS_ZERO
-    real = [(form.real(sample[None]).reshape(1, 49, 10, 1),) for sample in x[200:]]
+    real: Samples = [(form.real(sample[None]).reshape(1, 49, 10, 1),) for sample in x[200:]]
     theirs = accuracy(published, real, y[200:]) / 100
     print(f"\nKWS: float {exact:.4f}, int8 {got:.4f}, published int8 {theirs:.4f}")
     assert got >= exact - KWS_DROP
