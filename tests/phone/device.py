@@ -103,9 +103,7 @@ class Phone:
         return sorted(p.name for p in self.tmp.iterdir()) + running
 
     def stop(self) -> None:
-        self.gone = True
-        self._listener.close()
-        self._drop()
+        self._leave()
         with self._lock:
             children = list(self._children)
         for child in children:
@@ -113,6 +111,14 @@ class Phone:
                 with suppress(ProcessLookupError):
                     os.killpg(child.pid, 9)
             child.wait(10)
+
+    def _leave(self) -> None:
+        """Answer nobody from now on; closing alone would not end an accept() that waits."""
+        self.gone = True
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._drop()
 
     # what the phone is
 
@@ -242,8 +248,7 @@ class Phone:
             self.fired.append(due)
         if due.act in ("disconnect", "vanish"):
             if due.act == "vanish":
-                self.gone = True
-                self._listener.close()
+                self._leave()
             self._drop()
             raise Gone
         if due.act == "hang":

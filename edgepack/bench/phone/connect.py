@@ -9,6 +9,8 @@ from edgepack.bench.device import Device
 from edgepack.bench.phone.facts import PhoneFacts, read_facts
 from edgepack.bench.phone.folder import RemoteFolders
 from edgepack.bench.phone.settings import PhoneSettings
+from edgepack.errors import EdgepackError
+from edgepack.link.adb_errors import PhoneLostError
 from edgepack.link.adb_phone import AdbPhone, PhoneLink
 
 # Makes the device of a phone, what it is, and the folder that is there for it.
@@ -35,6 +37,18 @@ class PhoneConnect:
         if self.facts is None:
             self.facts = read_facts(self._link)
         else:
-            self._link.wait(self._settings.patience)
+            self._await()
         with self._folders.folder() as folder:
             yield self._start(self._link, self.facts, folder)
+
+    def _await(self) -> None:
+        seconds = self._settings.patience
+        try:
+            self._link.wait(seconds)
+        except EdgepackError as error:
+            remains = self._folders.remains("it is away")
+            raise PhoneLostError(
+                f"phone {self._settings.serial} did not come back within {seconds:g} s "
+                f"({error.message})" + ("" if remains is None else f"; {remains}"),
+                next_step="reconnect it, then run the same command again",
+            ) from error

@@ -86,15 +86,19 @@ class RemoteFolders:
                 gone = self.link.shell(_removal(path))
             except EdgepackError as error:
                 if time.monotonic() >= deadline:
-                    return self._remains(error.message)
+                    return self._words(error.message)
                 time.sleep(_PAUSE_SECONDS)
                 continue
             if gone.code != 0:
-                return self._remains(gone.tail(1))
+                return self._words(gone.tail(1))
             self.left.pop(0)
         return None
 
-    def _remains(self, why: str) -> str:
+    def remains(self, why: str) -> str | None:
+        """In words what is still on the phone, None when nothing is."""
+        return self._words(why) if self.left else None
+
+    def _words(self, why: str) -> str:
         paths = " ".join(self.left)
         return (
             f"{paths} is left on the phone ({why}); to remove it: "
