@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,9 +133,7 @@ class App:
     @property
     def scores(self) -> AppTensor | None:
         """The first output, if it is a vector of scores of two or more classes."""
-        first = self.outputs[0]
-        vector = all(size == 1 for size in first.shape[:-1]) and first.elements > 1
-        return first if vector and first.real else None
+        return scores_of(self.outputs)
 
     @property
     def picture(self) -> AppTensor | None:
@@ -145,6 +143,13 @@ class App:
     def label_bytes(self) -> bytes:
         """The label file: UTF-8, one label per line."""
         return "".join(f"{label}\n" for label in self.labels).encode()
+
+
+def scores_of(outputs: Sequence[AppTensor]) -> AppTensor | None:
+    """The first output, if it is a vector of scores of two or more classes."""
+    first = outputs[0]
+    vector = all(size == 1 for size in first.shape[:-1]) and first.elements > 1
+    return first if vector and first.real else None
 
 
 def tensor_title(name: str, fallback: str) -> str:

@@ -45,11 +45,12 @@ RESERVED = frozenset((
     "runtimeType", "noSuchMethod", "session", "size", "test", "toString", "value", "values",
     "wait",
 ))
-# fmt: on
 # Packages and folders that lie beside the generated one in an app's build.
-_PACKAGES = frozenset(
-    "app build dart flutter flutter_test gradle integration_test src tflite_flutter".split()
-)
+_PACKAGES = frozenset((
+    "app", "build", "dart", "flutter", "flutter_test", "gradle", "integration_test", "src",
+    "tflite_flutter",
+))
+# fmt: on
 _WORD = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _LONGEST_NAME = 60  # characters of an identifier; file systems and readers take more, people not

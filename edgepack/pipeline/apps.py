@@ -13,7 +13,7 @@ from edgepack import __version__
 from edgepack.atomic import check_replaceable, new_directory
 from edgepack.bench.golden import GoldenRun, run_golden
 from edgepack.emit import app_text
-from edgepack.emit.app import App, AppTensor, Golden, app_tensor
+from edgepack.emit.app import App, AppTensor, Golden, app_tensor, scores_of
 from edgepack.emit.app_table import EMITTERS
 from edgepack.emit.metadata import (
     LABEL_FILE,
@@ -230,12 +230,13 @@ def _app(
 ) -> App:
     handle, data = chosen.handle, chosen.data
     assert handle is not None and data is not None
+    plain = _tensors(handle, "output")
+    names = _fitting(plain, labels, handle.labels)
     stored, pixels = golden_inputs(inputs, given)
     hybrid = DType.INT8 in handle.dtypes and DType.FLOAT32 in handle.dtypes
     run = run_golden(data, stored, keep=GOLDEN_SAMPLES, hybrid=hybrid)
     outputs = tuple(
-        replace(t, tolerance=tolerance)
-        for t, tolerance in zip(_tensors(handle, "output"), run.tolerances, strict=True)
+        replace(t, tolerance=tolerance) for t, tolerance in zip(plain, run.tolerances, strict=True)
     )
     bare = App(
         name=request.model_name,
@@ -253,7 +254,6 @@ def _app(
         reference=run.reference,
         optimize=request.optimize,
     )
-    names = _fitting(bare, labels, handle.labels)
     return _described(bare, names)
 
 
@@ -273,17 +273,18 @@ def _little(array: Array) -> bytes:
 
 
 def _fitting(
-    app: App, asked: tuple[str, ...] | None, carried: tuple[str, ...] | None
+    outputs: tuple[AppTensor, ...],
+    asked: tuple[str, ...] | None,
+    carried: tuple[str, ...] | None,
 ) -> tuple[str, ...]:
     """The labels: those asked for must fit, those that the model carries count if they fit."""
-    scores = app.scores
+    scores = scores_of(outputs)
     if asked is None:
         fits = carried is not None and scores is not None and len(carried) == scores.elements
         return carried if fits and carried is not None else ()
     if scores is None:
         raise DataError(
-            f"labels were given, but the first output ({app.outputs[0].title}) is no vector of "
-            "scores",
+            f"labels were given, but the first output ({outputs[0].title}) is no vector of scores",
             next_step="leave out --labels",
         )
     if len(asked) != scores.elements:

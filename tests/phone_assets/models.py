@@ -56,7 +56,7 @@ def picture_classifier(height: int = 6, width: int = 5, channels: int = 3) -> by
 def hostile() -> bytes:
     """Inputs and outputs of every type an app can fill, with names that are reserved or attacks."""
     model = ModelBuilder()
-    outputs = []
+    outputs: list[int] = []
     for name, dtype, scale in (
         ("class", "FLOAT32", None),
         ("Class", "FLOAT32", None),

@@ -18,7 +18,7 @@ _ESCAPE = re.compile(r"\\u\{([0-9A-F]+)\}|\\u([0-9A-F]{4})|\\(.)", re.DOTALL)
 
 
 def decode(literal: str) -> str:
-    """What a compiler makes of a literal; an assertion fails where it would not end or interpolate."""
+    """What a compiler makes of a literal; fails where it would end early or interpolate."""
     quote, inner = literal[0], literal[1:-1]
     assert literal[-1] == quote
     bare = _ESCAPE.sub("", inner)
