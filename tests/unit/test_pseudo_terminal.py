@@ -112,7 +112,7 @@ def test_a_dead_device_ends_it(bridge: tuple[PseudoTerminal, socket.socket]) -> 
 def test_it_waits_without_work_and_leaves_nothing_behind() -> None:
     near, far = socket.socketpair()
     with near, far:
-        before = set(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else set()
+        before = set(Path("/proc/self/fd").iterdir()) if Path("/proc/self/fd").is_dir() else set()
         for _ in range(5):
             with pseudo_terminal(near) as terminal, serial.Serial(terminal.path):
                 # an open port with nothing to say: its thread sleeps
@@ -120,7 +120,7 @@ def test_it_waits_without_work_and_leaves_nothing_behind() -> None:
                 assert not select.select([far], [], [], 0.2)[0]
                 assert time.process_time() - before_it < 0.1
         if before:
-            assert set(os.listdir("/proc/self/fd")) == before
+            assert set(Path("/proc/self/fd").iterdir()) == before
 
 
 def listing(path: str, usb_id: str, extra: Path | None = None) -> list[str]:
