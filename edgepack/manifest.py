@@ -91,7 +91,8 @@ class Manifest(_Record):
     """The hand-over of a project directory; paths are relative to it, in POSIX form.
 
     `files` are other forms of the image by format (`uf2`, `hex`, `bin`), where the board asks for
-    them. Runtime tflite is TFLite itself on a phone, with the model as it is. `tflm` is None for runtime c, and where the project was generated without a TFLM build.
+    them. Runtime tflite is TFLite itself on a phone, with the model as it is. `tflm` is None for
+    runtime c, and where the project was generated without a TFLM build.
     """
 
     format: Literal[1] = MANIFEST_FORMAT
