@@ -74,9 +74,11 @@ def test_relative_indices_and_codes_give_the_weights_back(
         assert not flat.any()
         return
     symbols = np.searchsorted(book, flat[positions]).astype(np.uint8)
-    coded = [encode_huffman(gaps), encode_huffman(symbols)]
-    assert coded[0] is not None and coded[1] is not None
-    read = [unpack(stream, table, len(gaps)) for stream, table, _ in coded]
+    read = []
+    for stream_of in (gaps, symbols):
+        coded = encode_huffman(stream_of)
+        assert coded is not None
+        read.append(unpack(coded[0], coded[1], len(gaps)))
     again, position = np.zeros(700, np.float32), -1
     for gap, symbol in zip(*read, strict=True):
         position += gap + 1

@@ -67,7 +67,7 @@ samples = 5
 """
     config = load_config(_write(tmp_path, text))
     assert config.name == "my-net"
-    assert [step.sparsity for step in config.compress] == [0.5, 0.8]
+    assert [getattr(step, "sparsity", None) for step in config.compress] == [0.5, 0.8]
     assert config.compress[0].finetune.epochs == 2
     assert config.compress[1].seed == 3
     assert config.quantize is not None
@@ -85,7 +85,12 @@ samples = 5
         (MINIMAL + "[bench]\nsamples = 0\n", "bench.samples", "0", "greater than or equal to 1"),
         (MINIMAL + '[bench]\nsamples = "3"\n', "bench.samples", "'3'", "integer"),
         (MINIMAL + 'runtime = "rust"\n', "build.runtime", "'rust'", "'c' or 'tflm'"),
-        (NET + "[[compress]]\nsparsty = 1\n", "compress[0].method is missing", "", "prune_magnitude"),
+        (
+            NET + "[[compress]]\nsparsty = 1\n",
+            "compress[0].method is missing",
+            "",
+            "prune_magnitude",
+        ),
         (NET + PRUNE.replace("sparsity = 0.5", ""), "[0].sparsity is missing", "", "number"),
         (NET + PRUNE + "sparsty = 1\n", "no key compress[0].sparsty", "1", "sparsity"),
         (NET + PRUNE.replace("0.5", "1.5"), "compress[0].sparsity", "1.5", "less than 1"),
