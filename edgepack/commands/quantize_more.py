@@ -94,7 +94,7 @@ def _show_qat(found: dict[str, Any]) -> None:
     text = f"simulation and integer model: {agreement['outputs']:.3%} of outputs equal"
     if agreement["argmax"] is not None:
         text += f", {agreement['argmax']:.3%} of decisions"
-    o.line(f"{text}, on {agreement['samples']} samples")
+    o.line(f"{text}, on {agreement['samples']} samples ({agreement['kernels']})")
 
 
 def _show_search(found: dict[str, Any]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgepack.bench.oracle import Oracle
 from edgepack.models.entry import (
     is_entry,
     parse_entry,
@@ -64,6 +66,18 @@ def quantize_any(asked: Asked, progress: Progress = silent) -> Outcome:
     )
     done.report["warnings"][:0] = ready.warnings
     return done
+
+
+def oracle_outputs(data: bytes, inputs: Sequence[Array]) -> tuple[str, list[Array]]:
+    """Outputs of an integer model as stored, by the kernels that devices must equal.
+
+    Args:
+        data: the `.tflite`, of batch 1.
+        inputs: stored, [n, ...].
+    """
+    with Oracle(data) as oracle:
+        outputs = oracle.run([array[:, None] for array in inputs])
+        return oracle.name, [out.reshape(len(out), *out.shape[2:]) for out in outputs]
 
 
 def _with_teacher(asked: Asked, progress: Progress) -> QuantizeRecipe:

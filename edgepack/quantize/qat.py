@@ -7,18 +7,21 @@ which `ptq.quantize` turns into the integer model. Training runs in a child proc
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edgepack.convert.flatbuffer import read_model
 from edgepack.errors import ConversionError
 from edgepack.models.dataset import Samples, read_dataset
 from edgepack.models.isolate import Task, require_package, run_task
 from edgepack.models.metrics import Metric, evaluate
 from edgepack.models.progress import Progress, silent
 from edgepack.quantize.calibrated import Calibrated
+from edgepack.quantize.debug_runs import stored_form
 from edgepack.quantize.observe import Key, Observer
 from edgepack.quantize.params import QParams
 from edgepack.quantize.plan import Plan
@@ -27,6 +30,8 @@ from edgepack.quantize.qat_options import QatOptions
 from edgepack.types import Array
 
 AGREEMENT = 0.999  # share of outputs on which simulation and integer model must agree
+# Runs an integer model: its bytes and stored inputs [n, ...] -> its name, and outputs [n, ...].
+Reference = Callable[[bytes, Sequence[Array]], tuple[str, list[Array]]]
 _SCALE_TOLERANCE = 1e-6  # relative, of two float32 scales computed in float32 and in float64
 FLOAT_NAME, TRAINED_NAME, OUTPUTS_NAME = "float.tflite", "trained.tflite", "simulated.npz"
 
@@ -40,12 +45,14 @@ class Agreement:
         outputs: share of output numbers that are equal as stored.
         argmax: share of samples whose largest output is the same; None for other outputs.
         largest: difference of two stored outputs.
+        kernels: whose the integer model's outputs are.
     """
 
     samples: int
     outputs: float
     argmax: float | None
     largest: float
+    kernels: str = ""
 
     def __str__(self) -> str:
         text = f"{100 * self.outputs:.3f} % of outputs equal, largest difference {self.largest:g}"
@@ -77,6 +84,7 @@ def train(
     data: Path,
     folder: Path,
     progress: Progress = silent,
+    reference: Reference | None = None,
 ) -> Trained:
     """Fine-tune a calibrated model and quantize it.
 
@@ -89,6 +97,8 @@ def train(
         folder: for the checkpoint and the trained float model; a run that was interrupted goes on
             from the checkpoint that it finds there, if model, data and options are the same.
         progress: told of each step, with loss and accuracy.
+        reference: runs the integer model with the device's rounding; None: LiteRT, which rounds
+            some sums otherwise than the simulation and TensorFlow Lite Micro.
 
     Raises:
         UnsupportedError: the model holds an operator that cannot be trained through.
@@ -121,8 +131,8 @@ def train(
     _check_grids(result.plan, {_key(k): v for k, v in reply["params"]})
     test = read_dataset(data).test
     simulated = _simulated(folder)
-    integer = integer_outputs(result, test)
-    agreement = agree(simulated, integer)
+    name, integer = (reference or litert_outputs)(result.data, stored_inputs(result.data, test))
+    agreement = replace(agree(simulated, integer), kernels=name)
     report = {
         **reply["report"],
         "agreement": asdict(agreement),
@@ -153,43 +163,27 @@ def _simulated(folder: Path) -> list[Array]:
         return [archive[f"output_{i}"] for i in range(len(archive.files))]
 
 
-def integer_outputs(result: PtqResult, samples: Samples) -> list[Array]:
-    """The outputs of an integer model as stored, by LiteRT's reference kernels.
+def stored_inputs(data: bytes, samples: Samples) -> list[Array]:
+    """Real samples as a model stores its inputs, of whatever type they are."""
+    return [
+        array.astype(np.float32) if params is None else params.store(array)
+        for array, params in zip(samples.inputs, _interface(data), strict=True)
+    ]
 
-    Args:
-        result: the model; its inputs and outputs may be of any type.
-        samples: real numbers.
-    """
-    observer = Observer(result.data, only=[])
-    params = _interface(result.data)
-    rows: list[list[Array]] = []
-    for index in range(len(samples)):
-        inputs = [
-            array[index : index + 1].astype(np.float32)
-            if store is None
-            else store.store(array[index : index + 1])
-            for array, store in zip(samples.inputs, params, strict=True)
-        ]
-        rows.append([np.array(out) for out in observer.outputs(inputs)])
-    return [np.concatenate(column) for column in zip(*rows, strict=True)]
+
+def litert_outputs(data: bytes, inputs: Sequence[Array]) -> tuple[str, list[Array]]:
+    """The outputs of a model as stored, by LiteRT's own kernels."""
+    observer = Observer(data, only=[])
+    rows = []
+    for index in range(len(inputs[0])):
+        made = observer.outputs([array[index : index + 1] for array in inputs])
+        rows.append([np.array(out) for out in made])
+    return "LiteRT", [np.concatenate(column) for column in zip(*rows, strict=True)]
 
 
 def _interface(data: bytes) -> list[QParams | None]:
-    from edgepack.convert.flatbuffer import read_model
-    from edgepack.models.tflite_file import type_name
-    from edgepack.types import DType
-
     graph = read_model(data).subgraphs[0]
-    found: list[QParams | None] = []
-    for tensor in graph.inputs:
-        raw = graph.tensors[int(tensor)]
-        quantization = raw.quantization
-        if quantization is None or quantization.scale is None or len(quantization.scale) == 0:
-            found.append(None)
-            continue
-        dtype = DType(type_name(raw.type))
-        found.append(QParams(dtype, float(quantization.scale[0]), int(quantization.zeroPoint[0])))
-    return found
+    return [stored_form(graph.tensors[int(tensor)]) for tensor in graph.inputs]
 
 
 def agree(left: list[Array], right: list[Array]) -> Agreement:

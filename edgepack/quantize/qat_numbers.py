@@ -16,6 +16,7 @@ from edgepack.types import DType
 
 LIMITS = {DType.INT8: (-128.0, 127.0), DType.INT16: (-32768.0, 32767.0)}
 _TINY = 1e-30  # below it a scale is that of a tensor of zeros
+_ONE = 2.0**31  # of the multiplier's fraction
 _WIDE_BITS = 15  # of the multiplier of kernels with 16-bit activations
 
 
@@ -158,6 +159,49 @@ def _rounded(real: Any, grid: Grid) -> Any:
     return straight_through(smooth, half_away(smooth))
 
 
+def reduce(total: Any, count: int, source: Grid, grid: Grid) -> Value:
+    """Sums of units as the kernels of MEAN and SUM store them.
+
+    Args:
+        total: whole numbers.
+        count: how many values each is the sum of, for MEAN; 1 for SUM.
+        source, grid: of the input and the output.
+    """
+    import tensorflow as tf
+
+    ratio = tf.cast(source.scale, tf.float64) / tf.cast(grid.scale, tf.float64)
+    shift = _exponent(ratio)
+    fraction = tf.round(ratio / tf.pow(_two(), shift) * _ONE) / _ONE
+    # the division by the count is folded into the fraction, which is cut off at 31 bits again
+    moved = tf.minimum(tf.constant(min(count.bit_length() - 1, 32.0), tf.float64), 31.0 + shift)
+    fraction = tf.floor(fraction * _ONE * tf.pow(_two(), moved) / count) / _ONE
+    exact = _twice_rounded(tf.cast(total, tf.float64), fraction, tf.pow(_two(), shift - moved))
+    smooth = total * (source.scale / grid.scale / count)
+    units = straight_through(smooth, tf.cast(exact, tf.float32))
+    return Value(tf.clip_by_value(units, *grid.limits()), grid)
+
+
+def _two() -> Any:
+    import tensorflow as tf
+
+    return tf.constant(2.0, tf.float64)
+
+
+def _exponent(ratio: Any) -> Any:
+    """e of ratio = fraction x 2^e with a fraction between 1/2 and 1."""
+    import tensorflow as tf
+
+    return tf.floor(tf.math.log(ratio) / tf.math.log(_two())) + 1.0
+
+
+def _twice_rounded(total: Any, fraction: Any, power: Any) -> Any:
+    """total x fraction x power, rounded before and after a shift to the right."""
+    import tensorflow as tf
+
+    left = tf.maximum(power, 1.0)
+    return half_away(half_away(total * left * fraction) * tf.minimum(power, 1.0))
+
+
 def _fixed_point(total: Any, ratio: Any, *, wide: bool) -> Any:
     """total x ratio as kernels compute it: a fraction of 31 bits, a rounding, a shift, a rounding.
 
@@ -165,13 +209,9 @@ def _fixed_point(total: Any, ratio: Any, *, wide: bool) -> Any:
     """
     import tensorflow as tf
 
-    shift = tf.floor(tf.math.log(ratio) / tf.cast(tf.math.log(2.0), tf.float64)) + 1.0
-    power = tf.pow(tf.constant(2.0, tf.float64), shift)
+    power = tf.pow(_two(), _exponent(ratio))
     if wide:
         one = 2.0**_WIDE_BITS
         fraction = tf.round(ratio / power * one) / one
         return tf.floor(total * fraction * power + 0.5)
-    one = 2.0**31
-    fraction = tf.round(ratio / power * one) / one
-    left = tf.maximum(power, 1.0)
-    return half_away(half_away(total * left * fraction) * tf.minimum(power, 1.0))
+    return _twice_rounded(total, tf.round(ratio / power * _ONE) / _ONE, power)

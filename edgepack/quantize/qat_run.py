@@ -19,6 +19,7 @@ from edgepack.quantize.qat_numbers import (
     grid_of,
     half_away,
     quantize,
+    reduce,
     requantize,
     straight_through,
     weight_grid,
@@ -97,6 +98,9 @@ class Run:
         read = [self.read(node, i) for i in floats]
         if node.op == "AVERAGE_POOL_2D" and read[0].grid is not None:
             return self._average_pool(node, read[0], low, high)
+        root = self.owner.grid_for(node.output)
+        if node.op in ("MEAN", "SUM") and read[0].grid is not None and root is not None:
+            return self._reduced(node, read[0], root)
         out = qat_ops.REAL[node.op](
             [v.real for v in read], node.options, node.constants, node.shape
         )
@@ -118,6 +122,18 @@ class Run:
             return Value(units, grid)
         value = Value(qat_ops.clamp(Value(units, grid).real, low, high))
         return self.placed(node.output, value)
+
+    def _reduced(self, node: Node, x: Value, root: int) -> Value:
+        assert x.grid is not None
+        axes = node.constants[1]
+        assert axes is not None  # `batch_trouble` saw to that
+        total = qat_ops.REAL["SUM"]([x.units], node.options, node.constants, node.shape)
+        shape = self.owner.editor.shape(self.owner.graph, node.inputs[0])
+        count = int(np.prod([shape[int(axis)] for axis in axes.reshape(-1)]))
+        if self.watch is not None:
+            scale = x.grid.scale / (count if node.op == "MEAN" else 1)
+            self.watch.setdefault(root, total * scale)
+        return reduce(total, count if node.op == "MEAN" else 1, x.grid, self.grids[root])
 
     def _average_pool(self, node: Node, x: Value, low: float | None, high: float | None) -> Value:
         """The kernel takes the mean of stored values, and rounds those halves away from zero."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from edgepack.quantize.data import Sources, Split, as_floats, choose
 from edgepack.quantize.evaluate import agreement, run_model, score
 from edgepack.quantize.params import QParams
 from edgepack.quantize.ptq import PtqOptions, PtqResult, calibrate
+from edgepack.quantize.qat import Reference
 from edgepack.quantize.recipe import INTEGER_SCHEMES, QuantizeRecipe
 from edgepack.quantize.rules import Rules, read_rules, rules_from, uniform
 from edgepack.quantize.search import LADDER
@@ -72,6 +73,7 @@ def quantize_float(
     metric: tuple[str, UserMetric] | None = None,
     work: Path | None = None,
     ladder: Sequence[str] = LADDER,
+    reference: Reference | None = None,
     progress: Progress = silent,
 ) -> Outcome:
     """Quantize a float model and evaluate it beside the original.
@@ -85,6 +87,7 @@ def quantize_float(
         metric: name and function of the user's own figure.
         work: folder for what a training leaves behind, so that it can go on after an interruption.
         ladder: schemes that `max_drop` may mix.
+        reference: runs an integer model as the device does; None: LiteRT.
         progress: told the share done.
 
     Raises:
@@ -108,7 +111,8 @@ def quantize_float(
         seconds["calibrate"] = time.perf_counter() - started
         material = None
         if settings.qat is not None or settings.max_drop is not None or settings.debug:
-            material = _material(sources, split, inputs, real, data, work, ladder)
+            material = _material(sources, split, inputs, real, data)
+            material = replace(material, work=work, ladder=ladder, reference=reference)
         tuned = tune(calibrated, options, settings, material, progress)
         calibrated, result, rules = tuned.calibrated, tuned.result, tuned.options.rules
         made = result.data
@@ -150,8 +154,6 @@ def _material(
     inputs: tuple[TensorSpec, ...],
     real: tuple[float, int] | None,
     data: bytes,
-    work: Path | None,
-    ladder: Sequence[str],
 ) -> Material:
     """Samples to train and to search with: all that are not evaluated, as floats."""
     tested = split.evaluation
@@ -168,7 +170,7 @@ def _material(
 
     test = None if tested is None else floats(tested.samples)
     train = floats(sources.train.take(left))
-    return Material(train, calibration, test, data, work, ladder)
+    return Material(train, calibration, test, data)
 
 
 def settings_dict(settings: QuantizeRecipe) -> dict[str, Any]:

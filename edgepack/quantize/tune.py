@@ -18,7 +18,7 @@ from edgepack.quantize.debug import diagnose
 from edgepack.quantize.debug_runs import stored_form
 from edgepack.quantize.evaluate import run_model, score
 from edgepack.quantize.ptq import PtqOptions, PtqResult, quantize
-from edgepack.quantize.qat import train
+from edgepack.quantize.qat import AGREEMENT, Reference, Trained, train
 from edgepack.quantize.qat_options import QatOptions
 from edgepack.quantize.recipe import QuantizeRecipe
 from edgepack.quantize.search import LADDER, Mixture, search
@@ -39,6 +39,7 @@ class Material:
         test: what is evaluated; None: nothing.
         float_model: before equalization.
         work: folder for what a training leaves behind; None: a temporary one.
+        reference: runs the integer model as the device does, to compare a training with.
         ladder: schemes that the target's runtime has, cheapest first.
     """
 
@@ -48,6 +49,7 @@ class Material:
     float_model: bytes
     work: Path | None = None
     ladder: Sequence[str] = LADDER
+    reference: Reference | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,11 @@ def tune(
         trained = _train(calibrated, options, settings.qat, material, progress)
         calibrated, result = trained.calibrated, trained.result
         report["qat"] = trained.report
+        if trained.agreement.outputs < AGREEMENT:
+            warnings.append(
+                f"{trained.agreement.kernels} computes only {trained.agreement.outputs:.2%} of the "
+                "outputs as they were in training"
+            )
     else:
         result = quantize(calibrated, options, progress)
     first, rest = result, _rest(material)
@@ -131,14 +138,14 @@ def _train(
     qat: QatOptions,
     material: Material,
     progress: Progress,
-) -> Any:
+) -> Trained:
     test = material.test or material.train
     with tempfile.TemporaryDirectory() as scratch:
         folder = material.work or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         data = Path(scratch) / _DATA_NAME
         _write(data, material.train, test)
-        return train(calibrated, options, qat, data, folder, progress)
+        return train(calibrated, options, qat, data, folder, progress, material.reference)
 
 
 def _write(path: Path, training: Samples, test: Samples) -> None:
