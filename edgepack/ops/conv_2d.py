@@ -9,149 +9,70 @@ from typing import Any
 import numpy as np
 
 from edgepack.ir import Attributes
-from edgepack.ops.shared.base import NodeView, Op, ensure_shape, unsupported
+from edgepack.ops.shared.base import NodeView, unsupported
 from edgepack.ops.shared.conv_dsp import lower_conv_dsp
-from edgepack.ops.shared.conv_geometry import window_fields
+from edgepack.ops.shared.conv_geometry import Fields
 from edgepack.ops.shared.conv_mul import lower_conv_mul
 from edgepack.ops.shared.conv_mve import lower_conv_mve
-from edgepack.ops.shared.fixed_point import FLOAT_ACTIVATION_RANGE, float_activation
-from edgepack.ops.shared.kernel import Isa, Lowered
-from edgepack.ops.shared.mul import uses_mul
-from edgepack.ops.shared.streaming import window_overlap
-from edgepack.ops.shared.weighted import (
-    check_symmetric_int16,
-    check_weights,
-    lower_weighted,
-    requantize_output,
-)
-from edgepack.ops.shared.window import ACTIVATIONS, PADDINGS, Window, patches, window
+from edgepack.ops.shared.weighted import check_symmetric_int16, check_weights
+from edgepack.ops.shared.windowed import FastKernels, WindowAttributes, WindowedOp
 from edgepack.types import Array, DType, Shape
 
 
 @dataclass(frozen=True)
-class Conv2DAttributes(Attributes):
+class Conv2DAttributes(WindowAttributes):
     """Strides, dilations, padding and fused activation."""
 
-    padding: str = "VALID"
-    stride_h: int = 1
-    stride_w: int = 1
-    dilation_h: int = 1
-    dilation_w: int = 1
-    activation: str = "NONE"
     bias_dtype: DType = DType.INT64  # of a missing bias in 16x8: the accumulator's width
 
 
-class Conv2D(Op):
+class Conv2D(WindowedOp):
     """Accumulates input * weights over the window, adds the bias, requantizes per channel."""
 
     name = "CONV_2D"
-    types = (DType.INT8, DType.INT16, DType.FLOAT32)
-    arity = (2, 3)
-    variants = ("mul", "dsp", "mve")
     notes = "int8 or packed int4 weights, per channel or per tensor; groups; weights constant"
+    family = "ep_conv2d"
+    fast = FastKernels(lower_conv_mve, lower_conv_dsp, lower_conv_mul)
 
     def attributes(self, options: Any) -> Attributes:
         return Conv2DAttributes(
-            padding=PADDINGS[options.padding],
-            stride_h=options.strideH,
-            stride_w=options.strideW,
-            dilation_h=options.dilationHFactor,
-            dilation_w=options.dilationWFactor,
-            activation=ACTIVATIONS[options.fusedActivationFunction],
+            **self.window_attributes(options),
             bias_dtype=DType.INT32 if options.quantizedBiasType == 2 else DType.INT64,
         )
 
     def check(self, view: NodeView) -> None:
         super().check(view)
-        x, w, attrs = view.input(0), view.input(1), self._attrs(view)
+        x, w = view.input(0), view.input(1)
         if len(x.shape) != 4 or len(w.shape) != 4:
             raise unsupported(view, "input and weights must have 4 dimensions")
         if w.shape[3] == 0 or x.shape[3] % w.shape[3] or w.shape[0] % (x.shape[3] // w.shape[3]):
             raise unsupported(view, f"{x.shape[3]} input channels do not divide into groups")
-        if attrs.activation not in FLOAT_ACTIVATION_RANGE:
-            raise unsupported(view, f"no kernel with fused activation {attrs.activation}")
+        self.check_activation(view)
         check_weights(view, w.shape[0])
         check_symmetric_int16(view)
 
     def infer_shape(self, view: NodeView) -> tuple[Shape, ...]:
-        x, w = view.input(0).shape, view.input(1).shape
-        vertical, horizontal = self._windows(view)
-        return ((x[0], vertical.out, horizontal.out, w[0]),)
+        vertical, horizontal = self.windows(view)
+        return ((view.input(0).shape[0], vertical.out, horizontal.out, view.input(1).shape[0]),)
 
     def reference(self, view: NodeView, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
-        x, w, bias = inputs[0], inputs[1], inputs[2] if len(inputs) > 2 else None
+        x, w = inputs[0], inputs[1]
         assert x is not None and w is not None
-        attrs, out = self._attrs(view), view.output()
-        is_float = out.dtype is DType.FLOAT32
-        wide = x.astype(np.float32 if is_float else np.int64) - view.input(0).zero_point
-        windows = patches(
-            wide,
-            (w.shape[1], w.shape[2]),
-            (attrs.stride_h, attrs.stride_w),
-            (attrs.dilation_h, attrs.dilation_w),
-            *self._windows(view),
-            0,
-        )
+        windows = self.patches(view, self.centred(view, x))
         groups = x.shape[3] // w.shape[3]
         n, oh, ow, kh, kw, _ = windows.shape
         grouped = windows.reshape(n, oh, ow, kh, kw, groups, w.shape[3])
-        filters = w.astype(wide.dtype).reshape(groups, -1, kh, kw, w.shape[3])
+        filters = w.astype(windows.dtype).reshape(groups, -1, kh, kw, w.shape[3])
         acc = np.einsum("nyxhwgc,gohwc->nyxgo", grouped, filters, optimize=True)
-        acc = acc.reshape(n, oh, ow, -1)
-        if bias is not None:
-            acc = acc + bias.astype(acc.dtype)
-        if is_float:
-            return (ensure_shape(float_activation(acc, attrs.activation), out),)
-        return (ensure_shape(requantize_output(view, acc, attrs.activation), out),)
+        return (self.finish(view, acc.reshape(n, oh, ow, -1), inputs),)
 
-    def lower(self, view: NodeView, isa: Isa) -> Lowered:
-        x, w, out, attrs = view.input(0), view.input(1), view.output(), self._attrs(view)
-        vertical, horizontal = self._windows(view)
-        strides = (attrs.stride_h, attrs.stride_w)
-        pads = (vertical.pad, horizontal.pad)
-        geometry = window_fields(
-            x.shape,
-            out.shape,
-            (w.shape[1], w.shape[2]),
-            strides,
-            pads,
-            dilations=(attrs.dilation_h, attrs.dilation_w),
-            after_out=(("out_c", out.shape[3]),),
-            after_kernel=(("group_c", w.shape[3]),),
-        )
-        if isa.has("mve"):
-            fast = lower_conv_mve(view, geometry, attrs.activation, self.macs(view))
-            if fast is not None:
-                return fast
-        if isa.has("dsp"):
-            fast = lower_conv_dsp(view, geometry, attrs.activation, self.macs(view))
-            if fast is not None:
-                return fast
-        if uses_mul(isa):
-            fast = lower_conv_mul(view, geometry, attrs.activation, self.macs(view), isa)
-            if fast is not None:
-                return fast
-        overlap = window_overlap(view, strides, pads, by_channel=False)
-        return lower_weighted(
-            view,
-            "ep_conv2d",
-            attrs.activation,
-            geometry,
-            self.macs(view),
-            overlaps=(overlap,),
-        )
+    def geometry(self, view: NodeView) -> Fields:
+        out_c, _, _, group_c = view.input(1).shape
+        return self.fields(view, (("out_c", out_c),), (("group_c", group_c),))
+
+    def by_channel(self, view: NodeView) -> bool:
+        return False
 
     def macs(self, view: NodeView) -> int:
         _, kh, kw, c = view.input(1).shape
         return view.output().elements * kh * kw * c
-
-    def _attrs(self, view: NodeView) -> Conv2DAttributes:
-        assert isinstance(view.node.attrs, Conv2DAttributes)
-        return view.node.attrs
-
-    def _windows(self, view: NodeView) -> tuple[Window, Window]:
-        x, w, attrs = view.input(0).shape, view.input(1).shape, self._attrs(view)
-        return (
-            window(x[1], w[1], attrs.stride_h, attrs.dilation_h, attrs.padding),
-            window(x[2], w[2], attrs.stride_w, attrs.dilation_w, attrs.padding),
-        )

@@ -6,9 +6,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepack.ops.shared.base import NodeView
-from edgepack.ops.shared.conv_geometry import Fields, conv_overlaps, grows, window_runs
+from edgepack.ops.shared.conv_geometry import (
+    WINDOW_STRUCTURE,
+    Fields,
+    conv_overlaps,
+    grows,
+    ungrouped,
+    window_runs,
+)
 from edgepack.ops.shared.dsp_units import BYTES, DspUnits, paired_units, single_units
-from edgepack.ops.shared.filters import constant_filters
 from edgepack.ops.shared.kernel import (
     Const,
     Input,
@@ -29,15 +35,7 @@ _REASONS = (
     "SMLAD, one filter by four positions, 4-bit weights used where they lie",
 )
 _STRUCTURAL = (
-    "batches",
-    "kernel_h",
-    "kernel_w",
-    "stride_h",
-    "stride_w",
-    "dilation_h",
-    "dilation_w",
-    "pad_top",
-    "pad_left",
+    *WINDOW_STRUCTURE,
     "act_min",
     "act_max",
     "singles",
@@ -51,10 +49,10 @@ def lower_conv_dsp(
     view: NodeView, geometry: Fields, activation: str, macs: int
 ) -> KernelCall | None:
     """The SMLAD kernel's call, or None where its conditions do not hold."""
-    fields = dict(geometry)
-    filters = constant_filters(view, activation)
-    if filters is None or fields.pop("group_c") != fields["in_c"]:
+    conv = ungrouped(view, geometry, activation)
+    if conv is None:
         return None
+    fields, filters = conv.fields, conv.filters
     runs, run = window_runs(fields)
     order = _column_order(runs, run)
     units = paired_units(filters, order) or single_units(filters, order)

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from edgepack.ops.shared.base import NodeView
+from edgepack.ops.shared.filters import Filters, constant_filters
 from edgepack.ops.shared.kernel import Overlap
 from edgepack.ops.shared.streaming import streaming_lead
 from edgepack.types import Shape
 
 Fields = tuple[tuple[str, int], ...]
 Pair = tuple[int, int]  # vertical, horizontal
+
+# The members that decide which code the gathering of windows needs (kernel.Params.structural).
+WINDOW_STRUCTURE = (
+    "batches",
+    "kernel_h",
+    "kernel_w",
+    "stride_h",
+    "stride_w",
+    "dilation_h",
+    "dilation_w",
+    "pad_top",
+    "pad_left",
+)
 
 
 def window_fields(
@@ -48,8 +65,25 @@ def window_fields(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Ungrouped:
+    """A convolution of one group with constant weights; `fields`: geometry without group_c."""
+
+    fields: dict[str, int]
+    filters: Filters
+
+
 def _both(name: str, pair: Pair) -> Fields:
     return ((f"{name}_h", pair[0]), (f"{name}_w", pair[1]))
+
+
+def ungrouped(view: NodeView, geometry: Fields, activation: str) -> Ungrouped | None:
+    """What every fast kernel of CONV_2D starts from, or None where the portable one is needed."""
+    fields = dict(geometry)
+    filters = constant_filters(view, activation)
+    if filters is None or fields.pop("group_c") != fields["in_c"]:
+        return None
+    return Ungrouped(fields, filters)
 
 
 def grows(g: dict[str, int]) -> bool:

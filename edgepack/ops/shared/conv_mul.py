@@ -7,8 +7,7 @@ import numpy.typing as npt
 
 from edgepack.ops.shared.base import NodeView
 from edgepack.ops.shared.coded import store_int4
-from edgepack.ops.shared.conv_geometry import Fields, conv_overlaps, grows, is_pointwise
-from edgepack.ops.shared.filters import constant_filters
+from edgepack.ops.shared.conv_geometry import Fields, conv_overlaps, grows, is_pointwise, ungrouped
 from edgepack.ops.shared.kernel import (
     Const,
     Input,
@@ -32,10 +31,10 @@ def lower_conv_mul(
     view: NodeView, geometry: Fields, activation: str, macs: int, isa: Isa
 ) -> KernelCall | None:
     """The kernel's call, or None where its conditions do not hold."""
-    fields = dict(geometry)
-    given = constant_filters(view, activation)
-    if given is None or fields.pop("group_c") != fields["in_c"]:
+    conv = ungrouped(view, geometry, activation)
+    if conv is None:
         return None
+    fields, given = conv.fields, conv.filters
     mul64 = isa.has("mul64")
     filters = mul_filters(given, mul64=mul64)
     if filters is None and mul64:

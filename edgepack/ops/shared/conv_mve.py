@@ -6,8 +6,14 @@ import numpy as np
 
 from edgepack.ops.shared.base import NodeView
 from edgepack.ops.shared.coded import store_int4
-from edgepack.ops.shared.conv_geometry import Fields, conv_overlaps, grows, window_runs
-from edgepack.ops.shared.filters import constant_filters
+from edgepack.ops.shared.conv_geometry import (
+    WINDOW_STRUCTURE,
+    Fields,
+    conv_overlaps,
+    grows,
+    ungrouped,
+    window_runs,
+)
 from edgepack.ops.shared.kernel import Const, Input, KernelCall, Output, Params, Scratch, Units
 from edgepack.ops.shared.mve import (
     CHUNK,
@@ -26,10 +32,10 @@ def lower_conv_mve(
     view: NodeView, geometry: Fields, activation: str, macs: int
 ) -> KernelCall | None:
     """The Helium kernel's call, or None where its conditions do not hold."""
-    fields = dict(geometry)
-    filters = constant_filters(view, activation)
-    if filters is None or fields.pop("group_c") != fields["in_c"]:
+    conv = ungrouped(view, geometry, activation)
+    if conv is None:
         return None
+    fields, filters = conv.fields, conv.filters
     multipliers = filters.multipliers
     runs, run = window_runs(fields)
     chunks = -(-runs * run // CHUNK)
@@ -46,15 +52,7 @@ def lower_conv_mve(
             ("reverse", reverse),
         ),
         structural=(
-            "batches",
-            "kernel_h",
-            "kernel_w",
-            "stride_h",
-            "stride_w",
-            "dilation_h",
-            "dilation_w",
-            "pad_top",
-            "pad_left",
+            *WINDOW_STRUCTURE,
             *OUTPUT_STRUCTURE,
             "reverse",
         ),
