@@ -181,9 +181,15 @@ class _Search:
         return _merged(base, order[:high])
 
     def _lowered(self, chosen: Chosen) -> Chosen:
-        """The same without what is not needed: each back as given, or else one rung down."""
-        for entry in sorted(chosen, key=lambda e: -e[0].macs):
-            unit, scheme = entry
+        """The same without what is not needed, until no single raise can be taken back."""
+        fewer = self._lower_one(chosen)
+        while fewer is not None:
+            chosen, fewer = fewer, self._lower_one(fewer)
+        return chosen
+
+    def _lower_one(self, chosen: Chosen) -> Chosen | None:
+        """One operator back as given, or else one rung down; None where the bound forbids it."""
+        for unit, scheme in sorted(chosen, key=lambda e: -e[0].macs):
             others = [e for e in chosen if e[0].name != unit.name]
             steps = [others]
             below = self.ladder[self.ladder.index(scheme) - 1]
@@ -191,9 +197,8 @@ class _Search:
                 steps.append(_merged(others, [(unit, below)]))
             for fewer in steps:
                 if self._try(fewer).drop <= self.max_drop:
-                    chosen = fewer
-                    break
-        return chosen
+                    return fewer
+        return None
 
     def _ranked(self, base: Chosen, wanted: Chosen) -> Chosen:
         """The raises, those first that remove most noise for their cost."""
