@@ -78,7 +78,8 @@ def nodes_of(model: Any, plan: Plan) -> list[Node]:
         )
         if all(c is not None for c in constants) and scheme is None:
             continue
-        trouble = _trouble(node)
+        channels = (editor.shape(graph, inputs[0]) or (1,))[-1]
+        trouble = _trouble(node, channels)
         if trouble:
             problems.append(f"{op} {name!r}: {trouble}")
         found.append(node)
@@ -93,14 +94,14 @@ def nodes_of(model: Any, plan: Plan) -> list[Node]:
     return found
 
 
-def _trouble(node: Node) -> str | None:
+def _trouble(node: Node, channels: int) -> str | None:
     if node.op not in qat_ops.KNOWN:
         return "no gradient is known for it here"
     if node.op in WEIGHTED and node.constants[WEIGHTED[node.op].weights] is None:
         return "its weights are computed"
     if not node.shape or node.shape[0] != 1:
         return f"its output {list(node.shape)} has no batch axis of 1"
-    return qat_ops.batch_trouble(node.op, node.constants, node.options)
+    return qat_ops.trouble(node.op, channels, node.constants, node.options)
 
 
 class Simulation:

@@ -67,16 +67,10 @@ def depthwise_conv_2d(x: Any, w: Any, options: Any) -> Any:
     import tensorflow as tf
 
     channels, (height, width) = int(x.shape[-1]), w.shape[1:3]
-    stride_h, stride_w = int(options.strideH), int(options.strideW)
     filters = tf.reshape(w, (height, width, channels, -1))
+    strides = (1, int(options.strideH), int(options.strideW), 1)
     dilations = (int(options.dilationHFactor), int(options.dilationWFactor))
-    if stride_h == stride_w:
-        return tf.nn.depthwise_conv2d(
-            x, filters, (1, stride_h, stride_w, 1), _padding(options), dilations=dilations
-        )
-    # TensorFlow has no depthwise convolution with two strides: one group per channel is the same.
-    grouped = tf.reshape(filters, (height, width, 1, -1))
-    return tf.nn.conv2d(x, grouped, (stride_h, stride_w), _padding(options), dilations=dilations)
+    return tf.nn.depthwise_conv2d(x, filters, strides, _padding(options), dilations=dilations)
 
 
 def fully_connected(x: Any, w: Any, options: Any) -> Any:
@@ -234,13 +228,24 @@ REAL: Mapping[str, Function] = {
 KNOWN = frozenset(WEIGHTED) | frozenset(MOVES) | frozenset(REAL)
 
 
-def batch_trouble(op: str, constants: Constants, options: Any) -> str | None:
-    """Why an operator does not keep samples apart, so that batches cannot be trained; or None."""
-    axis = constants[1] if len(constants) > 1 else None
-    if op in ("MEAN", "SUM") and (axis is None or 0 in axis.reshape(-1)):
+def trouble(op: str, channels: int, constants: Constants, options: Any) -> str | None:
+    """Why an operator cannot be trained through; None where it can.
+
+    Args:
+        op: TFLite's name.
+        channels: of its first input, the last dimension.
+        constants: of its inputs.
+        options: the schema's.
+    """
+    second = constants[1] if len(constants) > 1 else None
+    if op == "CONV_2D" and second is not None and second.shape[-1] != channels:
+        return "TensorFlow has no gradient of grouped convolutions on a CPU"
+    if op == "DEPTHWISE_CONV_2D" and int(options.strideH) != int(options.strideW):
+        return "TensorFlow has no depthwise convolution with two different strides"
+    if op in ("MEAN", "SUM") and (second is None or 0 in second.reshape(-1)):
         return "it reduces over the batch"
     if op == "CONCATENATION" and int(options.axis) == 0:
         return "it joins batches"
-    if op == "TRANSPOSE" and (axis is None or int(axis.reshape(-1)[0]) != 0):
+    if op == "TRANSPOSE" and (second is None or int(second.reshape(-1)[0]) != 0):
         return "it moves the batch axis"
     return None

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,8 +19,10 @@ from edgepack.quantize.calibrated import Calibrated
 from edgepack.quantize.ptq import PtqOptions, calibrate
 from edgepack.quantize.qat import AGREEMENT, Trained, train
 from edgepack.quantize.qat_graph import nodes_of
+from edgepack.quantize.qat_ops import trouble
 from edgepack.quantize.qat_options import QatOptions
 from edgepack.quantize.rules import uniform
+from edgepack.types import Array
 from tests.quantize.samples import FOLDER
 from tests.quantize.small_float import small_float, write_digits
 
@@ -147,6 +150,26 @@ def test_what_cannot_be_trained_is_named() -> None:
     with pytest.raises(UnsupportedError, match="UNIDIRECTIONAL_SEQUENCE_LSTM") as caught:
         nodes_of(model, plan)
     assert "--qat" in str(caught.value.next_step)
+
+
+@pytest.mark.parametrize(
+    ("op", "channels", "second", "options", "why"),
+    [
+        ("CONV_2D", 4, np.zeros((4, 3, 3, 1)), {}, "grouped"),
+        ("CONV_2D", 4, np.zeros((4, 3, 3, 4)), {}, None),
+        ("DEPTHWISE_CONV_2D", 4, None, {"strideH": 2, "strideW": 1}, "two different strides"),
+        ("MEAN", 4, np.array([0, 1]), {}, "over the batch"),
+        ("MEAN", 4, np.array([1, 2]), {}, None),
+        ("CONCATENATION", 4, None, {"axis": 0}, "joins batches"),
+        ("TRANSPOSE", 4, np.array([1, 0, 2]), {}, "moves the batch"),
+    ],
+)
+def test_operators_that_batches_or_gradients_forbid(
+    op: str, channels: int, second: Array | None, options: dict[str, int], why: str | None
+) -> None:
+    found = trouble(op, channels, (None, second), SimpleNamespace(**options))
+    assert (found is None) == (why is None)
+    assert why is None or (found is not None and why in found)
 
 
 def test_options_of_a_training_need_one(
