@@ -13,8 +13,8 @@ from edgepack.config import Config
 
 
 def test_every_key_is_described(checkout: Path) -> None:
-    # docs/config.md points to the two other pages for the keys of their sections
-    pages = [checkout / "docs" / f"{name}.md" for name in ("config", "compress", "quantize")]
+    # docs/config.md points to the other pages for the keys of their sections
+    pages = [checkout / "docs" / f"{name}.md" for name in ("config", "compress", "quantize", "qat")]
     text = "".join(page.read_text(encoding="utf-8") for page in pages)
     described = set(re.findall(r"`(\w+)`", text))
     schemas = TypeAdapter(Config).json_schema()["$defs"].values()
