@@ -66,20 +66,31 @@ typedef struct {
     out[out_at] = (OUT_T)ep_requantize_to(acc, multiplier[oc], shift[oc], p->output_offset,        \
                                           p->act_min, p->act_max)
 
+#if defined(__ARM_FEATURE_DOTPROD)
+#include "ep_conv2d_s8_neon.h"
+#endif
+
 /* multiplier and shift: one per output channel. bias may be NULL. */
 EP_INLINE void ep_conv2d_s8(const ep_conv2d_params *p, const int8_t *in, const int8_t *weights,
                             const int32_t *bias, const int32_t *multiplier, const int8_t *shift,
-                            int8_t *out){
+                            int8_t *out) {
+#if defined(__ARM_FEATURE_DOTPROD)
+    if (ep_conv2d_neon_pays(p)) {
+        ep_conv2d_s8_neon(p, in, weights, bias, multiplier, shift, out);
+        return;
+    }
+#endif
     EP_CONV2D_LOOPS(p, int32_t acc = bias ? bias[oc] : 0,
-                    acc = ep_wrap_mac(acc, in[in_at + c] + p -> input_offset, weights[w_at + c]),
-                    EP_CONV2D_END32(int8_t))}
+                    acc = ep_wrap_mac(acc, in[in_at + c] + p->input_offset, weights[w_at + c]),
+                    EP_CONV2D_END32(int8_t))
+}
 
 /* Packed int4 weights (ep_int4.h). */
 EP_INLINE void ep_conv2d_s8_w4(const ep_conv2d_params *p, const int8_t *in, const uint8_t *weights,
                                const int32_t *bias, const int32_t *multiplier, const int8_t *shift,
                                int8_t *out){
     EP_CONV2D_LOOPS(p, int32_t acc = bias ? bias[oc] : 0,
-                    acc = ep_wrap_mac(acc, in[in_at + c] + p->input_offset,
+                    acc = ep_wrap_mac(acc, in[in_at + c] + p -> input_offset,
                                       ep_int4(weights, w_at + c)),
                     EP_CONV2D_END32(int8_t))}
 
