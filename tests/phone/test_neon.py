@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(bool(missing), reason=f"not installed: {missing}
 
 
 def conv_chain() -> bytes:
-    """Convolutions on INT8[1,9,7,20]: dilated, strided, grouped, padded, pointwise."""
+    """Convolutions on INT8[1,9,7,20]: dilated, strided, padded, pointwise."""
     rng = np.random.default_rng(11)
     model = ModelBuilder()
     tensor = model.input("x", (1, 9, 7, 20), "INT8", scale=0.1, zero_point=-7)
