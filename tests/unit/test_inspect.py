@@ -85,7 +85,7 @@ def test_the_command(model: Path, as_json: bool, capsys: pytest.CaptureFixture[s
         ("absent.tflite", None, ModelError),
         ("short.tflite", small_cnn()[:200], ModelError),
         ("text.tflite", b"hello", ModelError),
-        ("net.onnx", b"hello", UnsupportedError),
+        ("net.caffemodel", b"hello", UnsupportedError),
     ],
 )
 def test_what_is_no_model(
@@ -99,7 +99,8 @@ def test_what_is_no_model(
 def test_targets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["targets", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
-    assert [target["id"] for target in listed] == list(target_names())
+    boards = [target["id"] for target in listed if target["kind"] != "app"]
+    assert sorted(boards) == sorted(target_names())
     assert cli.run(["targets"]) == 0
     assert all(name in capsys.readouterr().out for name in ("host",))
 
