@@ -213,8 +213,8 @@ def half(variations: Variations, *, rest: bool) -> Variations:
 
 
 def some(variations: Variations, *, rest: bool) -> Variations:
-    """Every third variation, or all others."""
-    return [v for i, v in enumerate(variations) if (i % 3 != 0) == rest]
+    """Every fourth variation, or all others."""
+    return [v for i, v in enumerate(variations) if (i % 4 != 0) == rest]
 
 
 def on(isa: Isa, weighted: Weighted, rng: np.random.Generator) -> Case:
