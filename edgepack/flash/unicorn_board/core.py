@@ -12,7 +12,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-from edgepack.flash.unicorn_board.counting import Counter
+from edgepack.flash.unicorn_board.counting import Counter, hook_nothing
 from edgepack.flash.unicorn_board.registers import Registers, RegisterSet
 from edgepack.toolchain.elf import Image
 
@@ -127,11 +127,8 @@ class Core:
             lambda _uc, offset, _size, value, _user: write(offset, value),
             None,
         )
-        # Nothing to do in it: with such a hook unicorn knows the exact pc while registers are
-        # served, which `now` needs.
-        self._uc.hook_add(
-            u.UC_HOOK_MEM_READ | u.UC_HOOK_MEM_WRITE, _nothing, None, base, base + size - 1
-        )
+        # With such a hook unicorn knows the exact pc while registers are served, which `now` needs.
+        hook_nothing(self._uc, u.UC_HOOK_MEM_READ | u.UC_HOOK_MEM_WRITE, base, base + size - 1)
 
     def now(self) -> int:
         """Instructions executed so far, exact while a register is served."""
@@ -300,7 +297,3 @@ class Core:
         if not self._has_fpu or not self._get(self._r.UC_ARM_REG_CONTROL) & _FPCA:
             return None
         return self._float_registers.read()
-
-
-def _nothing(*_: Any) -> None:
-    """A hook with nothing to do."""

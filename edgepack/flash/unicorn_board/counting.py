@@ -19,6 +19,33 @@ _BLOCK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint3
 _WIDE = 0x1D
 
 
+def hook_nothing(uc: Any, kind: int, first: int, last: int) -> None:
+    """A hook on the addresses first..last whose presence is all that is wanted.
+
+    Its callback is a C function without arguments and without effect, which costs next to nothing,
+    where one of Python would take most of the time of an access.
+    """
+    nothing = ctypes.cast(ctypes.pythonapi.Py_IsInitialized, ctypes.c_void_p)
+    _add(uc, kind, nothing, first, last)
+
+
+def _add(uc: Any, kind: int, callback: ctypes.c_void_p, first: int, last: int) -> None:
+    """unicorn's own hook function; `first` > `last` means all addresses."""
+    from unicorn.unicorn_py3 import unicorn as binding
+
+    status = binding.uclib.uc_hook_add(
+        uc._uch,
+        ctypes.byref(ctypes.c_size_t()),
+        kind,
+        callback,
+        ctypes.c_void_p(),
+        ctypes.c_uint64(first),
+        ctypes.c_uint64(last),
+    )
+    if status != 0:
+        raise RuntimeError(f"unicorn refused a hook: error {status}")
+
+
 class Counter:
     """Instructions executed since the board was switched on.
 
@@ -33,8 +60,6 @@ class Counter:
         self._hook()
 
     def _hook(self) -> None:
-        from unicorn.unicorn_py3 import unicorn as binding
-
         counts: dict[int, int] = {}
         total, limit, block = 0, 0, 0
         stop = self._uc.emu_stop
@@ -59,20 +84,9 @@ class Counter:
             limit = value
 
         self._callback = _BLOCK(entered)  # kept, or it would be collected
+        _add(self._uc, _UC_HOOK_BLOCK, ctypes.cast(self._callback, ctypes.c_void_p), 1, 0)
         self._get, self.set_limit = get, set_limit
         self._counts = counts
-        handle = ctypes.c_size_t()
-        status = binding.uclib.uc_hook_add(
-            self._uc._uch,
-            ctypes.byref(handle),
-            _UC_HOOK_BLOCK,
-            ctypes.cast(self._callback, ctypes.c_void_p),
-            ctypes.c_void_p(),
-            ctypes.c_uint64(1),
-            ctypes.c_uint64(0),
-        )
-        if status != 0:
-            raise RuntimeError(f"unicorn refused the block hook: error {status}")
 
     def _learn(self, address: int, size: int) -> int:
         """Decode a block: how many instructions it has, and where each begins."""
