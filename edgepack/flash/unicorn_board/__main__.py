@@ -24,7 +24,7 @@ _SLICE = 200_000
 # A board that computes for longer than this is given what has arrived meanwhile. Until then it is
 # left alone: a byte in the middle of an inference would be counted, and the host ask again. Seconds
 # of this process alone, so that other work on the computer does not count.
-_UNDISTURBED = 1.0
+_UNDISTURBED = 3.0
 _CHUNK = 8192
 _FAILED = 1
 
