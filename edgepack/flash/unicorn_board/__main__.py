@@ -10,7 +10,6 @@ import os
 import select
 import socket
 import sys
-import time
 from pathlib import Path
 
 from edgepack.errors import EdgepackError
@@ -21,10 +20,6 @@ from edgepack.toolchain.elf import read_image
 
 # Instructions between two looks at the socket while the board computes: some milliseconds.
 _SLICE = 200_000
-# A board that computes for longer than this is given what has arrived meanwhile. Until then it is
-# left alone: a byte in the middle of an inference would be counted, and the host ask again. Seconds
-# of this process alone, so that other work on the computer does not count.
-_UNDISTURBED = 3.0
 _CHUNK = 8192
 _FAILED = 1
 
@@ -35,7 +30,6 @@ class _Line:
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
         self._peer = self._accept()
-        self._heard = 0.0  # when the board last slept or was given bytes, in process time
 
     def _accept(self) -> socket.socket:
         peer, _ = self._listener.accept()
@@ -51,10 +45,8 @@ class _Line:
                 sent = bytes(uart.outgoing)
                 uart.outgoing.clear()
                 self._peer.sendall(sent)
-            now = time.process_time()
-            if not wait and now - self._heard < _UNDISTURBED:
+            if len(uart.incoming) >= _CHUNK:
                 return  # the peer is held back by its own socket
-            self._heard = now
             ready, _, _ = select.select([self._peer], [], [], None if wait else 0)
             received = self._peer.recv(_CHUNK) if ready else None
         except OSError:
