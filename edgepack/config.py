@@ -96,10 +96,12 @@ class BenchSection(_Section):
         data: samples and, as y, labels, in an .npz of their own; without it the test split of
             `[data]`, and without that seeded random inputs.
         samples: how many of them to run; by default all, or 10 random ones.
+        emulator: what plays an emulated board; auto takes QEMU where it is installed, else unicorn.
     """
 
     data: str | None = None
     samples: int | None = Field(default=None, ge=1, strict=True)
+    emulator: Literal["auto", "qemu", "unicorn"] = "auto"
 
 
 class DeviceSection(_Section):

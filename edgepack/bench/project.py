@@ -31,6 +31,10 @@ from edgepack.targets import Kind, Target, load_target
 
 RUN_NAME = "run.json"
 _RANDOM_SAMPLES = 10
+# Bytes a second and seconds: a board that this computer plays gets as little time as the other
+# programs leave it; with ten of them on two cores a reply was seen to take 2 s.
+_EMULATED_SLOWEST = 400.0
+_EMULATED_REPLY = 5.0
 # Of the call and the return, which the device takes off as its counter's overhead; 5 were seen.
 _EDGE_INSTRUCTIONS = 20
 
@@ -150,7 +154,7 @@ def _bench(
         manifest,
         target,
         port=request.port,
-        timing=LinkTiming(inference=request.inference_seconds),
+        inference_seconds=request.inference_seconds,
         emulator=emulator,
         player="auto" if chosen is None else chosen.name,
         patience=request.reconnect_seconds,
@@ -185,7 +189,7 @@ def connect_project(
     target: Target,
     *,
     port: str | None = None,
-    timing: LinkTiming | None = None,
+    inference_seconds: float = 60.0,
     emulator: Sequence[str] = (),
     player: Player = "auto",
     patience: float = 15.0,
@@ -197,7 +201,7 @@ def connect_project(
 
     Args:
         port: a pyserial URL, or None to start something.
-        timing: how long to wait.
+        inference_seconds: after which a device that is still computing is given up.
         emulator: added to an emulator's command line.
         player: which emulator.
         patience: seconds within which a device at a port must be back when it is opened again.
@@ -218,7 +222,7 @@ def connect_project(
     settings = PortSettings(
         port or "",
         target.board.serial.baud or target.soc.uart.baud or BAUD,
-        timing,
+        _timing(target, inference_seconds),
         is_stateful(manifest, read_model(project)),
         patience,
         stop,
@@ -235,6 +239,14 @@ def connect_project(
             yield device
 
     return connect
+
+
+def _timing(target: Target, inference_seconds: float) -> LinkTiming:
+    """How long to wait for the device of a target."""
+    timing = LinkTiming(inference=inference_seconds)
+    if target.kind is not Kind.EMULATED:
+        return timing
+    return replace(timing, reply=_EMULATED_REPLY, slowest=_EMULATED_SLOWEST)
 
 
 def target_record(target: Target, emulator: Emulator | None = None) -> schema.Target:

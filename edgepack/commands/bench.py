@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgepack.commands.output import out
+from edgepack.commands.player import PlayerOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgepack.bench.project import BenchRequest
+    from edgepack.flash.emulator import Player
 
 _CONFIG_SUFFIX = ".toml"
 _PHONES = "Phones"
 # one start of a phone's program warms up, runs the timed part and profiles
 _PROGRAM_TIMES = 6
-
-
-class Player(StrEnum):
-    """What plays an emulated board."""
-
-    AUTO = "auto"
-    QEMU = "qemu"
-    UNICORN = "unicorn"
 
 
 def bench(
@@ -110,13 +103,7 @@ def bench(
     layers: Annotated[
         bool, typer.Option("--layers", help="Also print the figures of each layer.")
     ] = False,
-    emulator: Annotated[
-        Player,
-        typer.Option(
-            help="What plays an emulated board: QEMU, or unicorn, which pip installs without root "
-            "rights (docs/toolchains.md); auto takes QEMU where it is installed."
-        ),
-    ] = Player.AUTO,
+    emulator: PlayerOption = None,
     bisect: Annotated[
         bool,
         typer.Option(
@@ -283,7 +270,7 @@ def bench(
         inference_seconds=timeout,
         reconnect_seconds=reconnect,
         cycles=cycles,
-        emulator=emulator.value,
+        emulator=places.emulator if emulator is None else emulator.value,
     )
     if bisect:
         _bisect(base, places)
@@ -308,6 +295,7 @@ class _Places:
     pairs: Sequence[tuple[Path, str | None]]
     data: Path | None = None
     samples: int | None = None
+    emulator: Player = "auto"
 
 
 def _places(directories: Sequence[Path], ports: Sequence[str]) -> _Places:
@@ -333,6 +321,7 @@ def _places(directories: Sequence[Path], ports: Sequence[str]) -> _Places:
         [(built / target, port) for target, port in listed],
         None if data is None else config.folder / data,
         config.bench.samples,
+        config.bench.emulator,
     )
 
 

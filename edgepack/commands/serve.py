@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgepack.commands.output import out
+from edgepack.commands.player import PlayerOption
 
 if TYPE_CHECKING:
     from edgepack.pipeline.serve import ServedBoard
@@ -38,6 +39,7 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    emulator: PlayerOption = None,
 ) -> None:
     """Run an emulated board with its serial port as a pseudo-terminal (/dev/pts/N).
 
@@ -47,12 +49,13 @@ def serve(
     Examples:
         edgepack serve build/model
         edgepack serve build/model -- python -m serial.tools.miniterm --raw /dev/pts/N
+        edgepack serve build/model --emulator unicorn
         edgepack serve build/kws --usb-id 0483:374b -- python main.py --mode a ...
     """
     from edgepack.pipeline.serve import listed_environment
     from edgepack.pipeline.serve import serve as serving
 
-    with serving(directory) as served:
+    with serving(directory, "auto" if emulator is None else emulator.value) as served:
         environment = {"EDGEPACK_PORT": served.port}
         if usb_id is not None:
             environment |= listed_environment(served.port, usb_id)

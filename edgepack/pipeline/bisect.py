@@ -23,7 +23,6 @@ from edgepack.bench.run import read_model
 from edgepack.bench.session import Session
 from edgepack.errors import MissingToolError, UnsupportedError
 from edgepack.flash import require_image
-from edgepack.link.framed import LinkTiming
 from edgepack.manifest import Manifest, read_manifest
 from edgepack.models.progress import Progress, silent
 from edgepack.pipeline.build import BuildRequest, build_project
@@ -69,7 +68,7 @@ def bisect_project(request: BenchRequest, progress: Progress = silent) -> Bisect
         manifest,
         load_target(manifest.target),
         port=request.port,
-        timing=LinkTiming(inference=request.inference_seconds),
+        inference_seconds=request.inference_seconds,
         player=request.emulator,
     )
     host = _host_build(project, manifest, progress)

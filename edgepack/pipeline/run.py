@@ -100,7 +100,12 @@ def _run_target(
     report_path = project / RUN_NAME
     port = config.port_of(name)
     bench_request = BenchRequest(
-        project, prepared.samples, config.bench.samples, port=port, json_path=report_path
+        project,
+        prepared.samples,
+        config.bench.samples,
+        port=port,
+        json_path=report_path,
+        emulator=config.bench.emulator,
     )
     try:
         check_replaceable(project, may_replace=is_project)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgepack.errors import DeviceLostError, DeviceSilentError, UsageError
-from edgepack.flash import launch
+from edgepack.flash import Player, launch
 from edgepack.flash.running import RunningBoard
 from edgepack.link.pseudo_terminal import PseudoTerminal, pseudo_terminal
 from edgepack.manifest import Manifest, read_manifest
@@ -50,8 +50,12 @@ class ServedBoard:
 
 
 @contextlib.contextmanager
-def serve(project: Path) -> Iterator[ServedBoard]:
+def serve(project: Path, player: Player = "auto") -> Iterator[ServedBoard]:
     """Run the board of a project behind a pseudo-terminal for as long as the block runs.
+
+    Args:
+        project: a directory that `edgepack build` made.
+        player: which emulator; auto takes QEMU where it is installed, else unicorn.
 
     Raises:
         ProjectError, ConfigError, FitError, MissingToolError: the board cannot be started.
@@ -61,7 +65,7 @@ def serve(project: Path) -> Iterator[ServedBoard]:
     """
     manifest = read_manifest(project)
     target = load_target(manifest.target)
-    with launch(project, manifest, target) as board, _connect(board.url) as device:
+    with launch(project, manifest, target, player=player) as board, _connect(board.url) as device:
         _await_banner(device, target.id)
         with pseudo_terminal(device) as terminal:
             yield ServedBoard(manifest, target, board, terminal)

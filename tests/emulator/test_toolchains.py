@@ -19,7 +19,7 @@ from edgepack.bench.project import BenchRequest, bench
 from edgepack.errors import FitError, MissingToolError
 from edgepack.manifest import read_manifest
 from edgepack.pipeline.build import BuildRequest, build_project
-from edgepack.report.schema import RunReport
+from edgepack.report.schema import RunReport, read_run
 from edgepack.targets import load_target, load_targets
 from edgepack.toolchain import compile_project, find_compiler
 from edgepack.toolchain.cores import llvm_target
@@ -126,6 +126,28 @@ def test_the_command_line_and_the_configuration_choose(tmp_path: Path) -> None:
     for project in ("a", "mps2-an386"):
         manifest = read_manifest(tmp_path / project)
         assert manifest.toolchain is not None and manifest.toolchain.name == "zig"
+
+
+def test_the_command_line_and_the_configuration_choose_the_emulator(tmp_path: Path) -> None:
+    need("gcc", "mps2-an386")
+    pytest.importorskip("unicorn", reason="pip install edgepack[sim]")
+    (tmp_path / "model.tflite").write_bytes(small_cnn())
+    config = tmp_path / "edgepack.toml"
+    config.write_text(
+        '[model]\nsource = "model.tflite"\n[build]\ntarget = "mps2-an386"\nout = "."\n'
+        '[bench]\nsamples = 1\nemulator = "unicorn"\n'
+    )
+
+    def played() -> str | None:
+        emulator = read_run(tmp_path / "mps2-an386" / "run.json").target.emulator
+        return None if emulator is None else emulator.name
+
+    assert cli.run(["run", str(tmp_path)]) == 0
+    assert played() == "unicorn"
+    assert cli.run(["bench", str(config), "--emulator", "qemu"]) == 0
+    assert played() == "qemu"
+    assert cli.run(["bench", str(config)]) == 0
+    assert played() == "unicorn"
 
 
 def test_two_compilers_give_two_build_ids(tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ out = "out"
 [bench]
 data = "test.npz"
 samples = 5
+emulator = "unicorn"
 """
     config = load_config(_write(tmp_path, text))
     assert config.name == "my-net"
@@ -73,6 +74,7 @@ samples = 5
     assert config.quantize is not None
     assert config.quantize.calibration_samples == 100
     assert config.build.targets == ("host", "netduinoplus2")
+    assert config.bench.emulator == "unicorn"
 
 
 @pytest.mark.parametrize(
@@ -84,6 +86,7 @@ samples = 5
         (MINIMAL + "[bench]\nsample = 3\n", "no key bench.sample", "3", "samples"),
         (MINIMAL + "[bench]\nsamples = 0\n", "bench.samples", "0", "greater than or equal to 1"),
         (MINIMAL + '[bench]\nsamples = "3"\n', "bench.samples", "'3'", "integer"),
+        (MINIMAL + '[bench]\nemulator = "bochs"\n', "bench.emulator", "'bochs'", "unicorn"),
         (MINIMAL + 'runtime = "rust"\n', "build.runtime", "'rust'", "'c' or 'tflm'"),
         (
             NET + "[[compress]]\nsparsty = 1\n",
