@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,7 +12,7 @@ from pydantic.dataclasses import dataclass as checked
 from edgepack.compress.context import Context, LayerChange, Outcome
 from edgepack.compress.finetune import FineTune, loss_of, steps_per_epoch
 from edgepack.compress.kmeans import Init, kmeans, nearest
-from edgepack.compress.prune_magnitude import PRUNABLE
+from edgepack.compress.weights import PRUNABLE, matches
 from edgepack.errors import ConfigError, DataError
 from edgepack.models.keras_run import as_keras, check_inputs
 from edgepack.types import Array
@@ -75,24 +74,20 @@ def run(model: Any, config: Config, context: Context) -> Outcome:
     return Outcome(model, tuple(changes), DEVICE_SAVING)
 
 
-def _matches(path: str, pattern: str) -> bool:
-    return fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(path, f"*/{pattern}")
-
-
 def _chosen(model: Any, config: Config) -> list[Any]:
     found = [
         variable
         for variable in model.trainable_weights
         if variable.name in PRUNABLE
         and len(variable.shape) >= 2
-        and not any(_matches(variable.path, pattern) for pattern in config.skip)
+        and not any(matches(variable.path, pattern) for pattern in config.skip)
     ]
     if not found:
         raise ConfigError(
             f"{NAME} finds no weights", allowed="trainable layers with a " + ", ".join(PRUNABLE)
         )
     for pattern in config.layer_bits:
-        if not any(_matches(variable.path, pattern) for variable in found):
+        if not any(matches(variable.path, pattern) for variable in found):
             raise ConfigError(
                 f"{NAME}: layer_bits {pattern!r} matches no weights",
                 allowed=", ".join(variable.path for variable in found),
@@ -104,7 +99,7 @@ def _cluster(variable: Any, config: Config) -> _Shared:
     weights = np.asarray(variable, np.float64)
     bits = config.bits
     for pattern, own in config.layer_bits.items():
-        if _matches(variable.path, pattern):
+        if matches(variable.path, pattern):
             bits = own
     flat = weights.reshape(-1)
     pruned = flat == 0.0

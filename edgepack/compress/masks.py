@@ -1,4 +1,4 @@
-"""Which weights to keep: masks by magnitude, in NumPy alone."""
+"""Which weights to keep: masks by magnitude or by any other score, in NumPy alone."""
 
 from __future__ import annotations
 
@@ -20,29 +20,40 @@ def magnitude_masks(
     scope: Scope,
     layer_limit: float = 1.0,
 ) -> list[Array]:
-    """Masks that drop the smallest weights.
+    """Masks that drop the smallest weights: `score_masks` of the magnitudes."""
+    scores = [np.abs(weight) for weight in weights]
+    return score_masks(scores, previous, sparsity, scope, layer_limit)
+
+
+def score_masks(
+    scores: Sequence[Array],
+    previous: Sequence[Array],
+    sparsity: float,
+    scope: Scope,
+    layer_limit: float = 1.0,
+) -> list[Array]:
+    """Masks that drop what has the smallest scores.
 
     Args:
-        weights: one float array per layer, of any shape.
+        scores: one array of non-negative numbers per layer, of any shape.
         previous: the masks so far (bool, same shapes); what is dropped in them stays dropped.
-        sparsity: the fraction of weights to drop, 0 to 1: of every array on its own (`layer`), or
-            of all together (`global`). Rounded to a whole number of weights.
+        sparsity: the fraction to drop, 0 to 1: of every array on its own (`layer`), or of all
+            together (`global`). Rounded to a whole number.
         scope: `layer` or `global`.
         layer_limit: the largest fraction that `global` may drop of one array.
 
     Returns:
-        A bool array per layer, True where the weight stays. Among equal magnitudes the one of the
+        A bool array per layer, True where the weight stays. Among equal scores the one of the
         lower index is dropped first, so that the result does not depend on the sorting algorithm.
     """
     # A dropped weight is smaller than any kept one, also than a kept one that happens to be zero.
-    scores = [
-        np.where(mask, np.abs(weight), -1.0).ravel()
-        for weight, mask in zip(weights, previous, strict=True)
+    ranked = [
+        np.where(mask, score, -1.0).ravel() for score, mask in zip(scores, previous, strict=True)
     ]
     if scope == "layer":
-        kept = [_keep_largest(score, _count(sparsity, score.size)) for score in scores]
+        kept = [_keep_largest(score, _count(sparsity, score.size)) for score in ranked]
     else:
-        kept = _keep_globally(scores, sparsity, layer_limit)
+        kept = _keep_globally(ranked, sparsity, layer_limit)
     return [flat.reshape(mask.shape) & mask for flat, mask in zip(kept, previous, strict=True)]
 
 

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from edgepack.compress.apply import STEPS
 from edgepack.compress.masks import Scope, magnitude_masks
 from edgepack.compress.methods import METHODS
-from edgepack.compress.prune_magnitude import Config, _prunable
+from edgepack.compress.prune_magnitude import NAME, Config
 from edgepack.compress.schedule import Schedule
+from edgepack.compress.weights import prunable
 from edgepack.errors import ConfigError
 from edgepack.types import Array
 
@@ -151,23 +152,23 @@ def named(*paths: str) -> SimpleNamespace:
 
 
 def test_skip_fits_weight_paths_with_and_without_the_models_name() -> None:
-    config = Config(sparsity=0.5, skip=("conv/*", "*depthwise*"))
     model = named("net/conv/kernel", "conv/kernel", "depthwise_2/kernel", "my_conv/kernel")
-    assert [weight.path for weight in _prunable(model, config)] == ["my_conv/kernel"]
+    assert [weight.path for weight in prunable(model, ("conv/*", "*depthwise*"), NAME)] == [
+        "my_conv/kernel"
+    ]
 
 
 def test_biases_and_norms_are_never_pruned() -> None:
-    config = Config(sparsity=0.5)
     model = named("dense/bias", "norm/gamma", "rnn/recurrent_kernel", "table/embeddings")
-    assert [weight.name for weight in _prunable(model, config)] == [
+    assert [weight.name for weight in prunable(model, (), NAME)] == [
         "recurrent_kernel",
         "embeddings",
     ]
     with pytest.raises(ConfigError, match="no weights to prune"):
-        _prunable(named("norm/gamma"), config)
+        prunable(named("norm/gamma"), (), NAME)
 
 
 def test_a_skip_pattern_that_fits_nothing_is_a_mistake() -> None:
     with pytest.raises(ConfigError, match=r"skip = 'frist/\*' matches no weights") as caught:
-        _prunable(named("first/kernel"), Config(sparsity=0.5, skip=("frist/*",)))
+        prunable(named("first/kernel"), ("frist/*",), NAME)
     assert caught.value.allowed == "first/kernel"
