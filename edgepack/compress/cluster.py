@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,11 +11,14 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked
 
 from edgepack.compress.context import Context, LayerChange, Outcome
-from edgepack.compress.finetune import FineTune, loss_of, steps_per_epoch
+from edgepack.compress.finetune import epoch_progress, loss_of
 from edgepack.compress.kmeans import Init, kmeans, nearest
+from edgepack.compress.loop import train
+from edgepack.compress.options import FineTune, steps_per_epoch
+from edgepack.compress.reparametrize import Made
 from edgepack.compress.weights import PRUNABLE, matches
 from edgepack.errors import ConfigError, DataError
-from edgepack.models.keras_run import as_keras, check_inputs
+from edgepack.models.keras_run import check_inputs
 from edgepack.types import Array
 
 NAME = "cluster"
@@ -130,45 +134,27 @@ def _train(model: Any, shared: list[_Shared], config: Config, context: Context) 
     if data is None or data.train.labels is None:
         raise DataError(f"{NAME} fine-tunes and needs labels", allowed="x_train and y_train")
     check_inputs(model, data.train)
-    labels = data.train.labels
-    loss_function = loss_of(model, labels, fit.loss)
-    per_epoch = steps_per_epoch(fit, data.train)
-    total = per_epoch * fit.epochs
-    optimizer = keras.optimizers.Adam(
-        keras.optimizers.schedules.CosineDecay(fit.learning_rate, total)
-    )
+    loss = loss_of(model, data.train.labels, fit.loss)
     books = [keras.Variable(entry.values.astype(np.float32)) for entry in shared]
-    indices = [tf.constant(entry.index, tf.int32) for entry in shared]
-    moving = [tf.constant((np.arange(len(e.values)) != e.zero).astype(np.float32)) for e in shared]
-    kernels = {id(entry.variable) for entry in shared}
-    rest = [v for v in model.trainable_variables if id(v) not in kernels]
-    optimizer.build([*books, *rest])
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
-    def step(x: Any, y: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = loss_function(y, model(x, training=True))
-            if model.losses:
-                loss += tf.add_n(model.losses)
-        variables = [entry.variable.value for entry in shared] + [v.value for v in rest]
-        gradients = tape.gradient(loss, variables)
-        summed = [
-            tf.math.unsorted_segment_sum(tf.reshape(g, [-1]), index, len(mask)) * mask
-            for g, index, mask in zip(gradients, indices, moving, strict=False)
-        ]
-        optimizer.apply([*summed, *gradients[len(shared) :]], [*books, *rest])
-        for entry, book, index in zip(shared, books, indices, strict=True):
-            entry.variable.assign(tf.reshape(tf.gather(book.value, index), entry.variable.shape))
-        return loss
+    def gathered(entry: _Shared, book: Any) -> Callable[[], Any]:
+        index = tf.constant(entry.index.reshape(tuple(entry.variable.shape)), tf.int32)
+        moving = tf.constant((np.arange(len(entry.values)) != entry.zero).astype(np.float32))
+        # the one that is zero is multiplied by zero: it stays, and so does its gradient
+        return lambda: tf.gather(book.value * moving, index)
 
-    order, done = np.random.default_rng(config.seed), 0
-    every = max(1, total // 50)
-    for _ in range(fit.epochs):
-        shuffled = order.permutation(len(data.train))
-        for start in range(0, len(shuffled), fit.batch_size):
-            batch = data.train.take(shuffled[start : start + fit.batch_size])
-            loss = step(as_keras(batch.inputs), batch.labels)
-            done += 1
-            if done % every == 0 or done == total:
-                text = f"step {done}/{total}, loss {float(loss):.4f}"
-                context.progress(NAME, done / total, text)
+    made = [
+        Made(entry.variable, gathered(entry, book))
+        for entry, book in zip(shared, books, strict=True)
+    ]
+    tell = epoch_progress(NAME, context.progress, steps_per_epoch(fit, data.train) * fit.epochs)
+    train(
+        model,
+        lambda forward, x, y: loss(y, forward(x)),
+        data.train,
+        fit,
+        seed=config.seed,
+        callbacks=[tell],
+        made=made,
+        variables=books,
+    )

@@ -5,36 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from pydantic import ConfigDict, Field
-from pydantic.dataclasses import dataclass
-
 from edgepack.compress.context import Context
+from edgepack.compress.loop import StepCallback, train
+from edgepack.compress.options import FineTune as FineTune
+from edgepack.compress.options import steps_per_epoch as steps_per_epoch
 from edgepack.errors import DataError
-from edgepack.models.dataset import Dataset, Samples
-from edgepack.models.keras_run import as_keras, check_inputs
+from edgepack.models.dataset import Dataset
+from edgepack.models.keras_run import check_inputs
 from edgepack.models.progress import Progress
 from edgepack.types import Array
-
-
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
-class FineTune:
-    """How long and how fast to train; 0 epochs train nothing.
-
-    `learning_rate` is Adam's at the first step; it falls to zero along a half cosine. `loss` is a
-    Keras loss name; None chooses by the labels: sparse categorical cross-entropy for class indices,
-    mean squared error for numbers.
-    """
-
-    epochs: int = Field(default=4, ge=0, le=10_000)
-    batch_size: int = Field(default=32, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0.0)
-    loss: str | None = None
-
-
-def steps_per_epoch(config: FineTune, samples: Samples) -> int:
-    """Optimizer steps of one epoch; the last, smaller batch counts as one."""
-    return -(-len(samples) // config.batch_size)
 
 
 def finetune(
@@ -43,39 +22,27 @@ def finetune(
     config: FineTune,
     *,
     seed: int,
-    callbacks: Sequence[Any] = (),
+    callbacks: Sequence[StepCallback] = (),
 ) -> None:
     """Train a model in place on the training split.
 
     Raises:
         DataError: the data have no labels, or do not fit the model's inputs.
     """
-    import keras
-
     if data.train.labels is None:
         raise DataError(
             "fine-tuning needs labels and the data have none", allowed="x_train and y_train"
         )
     check_inputs(model, data.train)
     loss = loss_of(model, data.train.labels, config.loss)
-    total = steps_per_epoch(config, data.train) * config.epochs
-    rate = keras.optimizers.schedules.CosineDecay(config.learning_rate, total)
-    # XLA costs seconds to compile and its sums depend on the machine more than TensorFlow's own.
-    model.compile(optimizer=keras.optimizers.Adam(rate), loss=loss, jit_compile=False)
-    order = np.random.default_rng(seed)
-    # Shuffled here and not by Keras: the order of the samples then depends on `seed` alone.
-    for epoch in range(config.epochs):
-        shuffled = data.train.take(order.permutation(len(data.train)))
-        model.fit(
-            as_keras(shuffled.inputs),
-            shuffled.labels,
-            batch_size=config.batch_size,
-            initial_epoch=epoch,
-            epochs=epoch + 1,
-            shuffle=False,
-            verbose=0,
-            callbacks=list(callbacks),
-        )
+    train(
+        model,
+        lambda forward, x, y: loss(y, forward(x)),
+        data.train,
+        config,
+        seed=seed,
+        callbacks=callbacks,
+    )
 
 
 def recover(
@@ -85,7 +52,7 @@ def recover(
     name: str,
     seed: int,
     label: str = "",
-    callbacks: Sequence[Any] = (),
+    callbacks: Sequence[StepCallback] = (),
 ) -> None:
     """Fine-tune in place on the context's data, and tell its progress.
 
@@ -96,7 +63,7 @@ def recover(
         name: the method, for errors and progress.
         seed: the order of the samples.
         label: put before the progress messages.
-        callbacks: further Keras callbacks.
+        callbacks: called after each step.
 
     Raises:
         DataError: there are no data, or none that fit.
@@ -135,27 +102,23 @@ def loss_of(model: Any, labels: Array, name: str | None) -> Any:
     return keras.losses.MeanSquaredError()
 
 
-def epoch_progress(stage: str, progress: Progress, total_steps: int) -> Any:
-    """A Keras callback that reports the share of `total_steps` done, and the loss, now and then."""
-    import keras
+def epoch_progress(stage: str, progress: Progress, total_steps: int) -> StepCallback:
+    """A callback that reports the share of `total_steps` done, and the loss, now and then."""
+    return _Report(stage, progress, total_steps)
 
-    every = max(1, total_steps // 50)
 
-    class _Report(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
-        def __init__(self) -> None:
-            super().__init__()
-            self.step = 0
+class _Report:
+    def __init__(self, stage: str, progress: Progress, total: int) -> None:
+        self.stage, self.progress, self.total = stage, progress, total
+        self.every, self.step = max(1, total // 50), 0
 
-        def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-            self.step += 1
-            if self.step % every == 0 or self.step == total_steps:
-                loss = (logs or {}).get("loss")
-                text = f"step {self.step}/{total_steps}"
-                if loss is not None:
-                    text += f", loss {float(loss):.4f}"
-                progress(stage, self.step / total_steps, text)
-
-    return _Report()
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.step += 1
+        if self.step % self.every == 0 or self.step == self.total:
+            text = f"step {self.step}/{self.total}"
+            if logs and "loss" in logs:
+                text += f", loss {float(logs['loss']):.4f}"
+            self.progress(self.stage, self.step / self.total, text)
 
 
 def ends_in_softmax(model: Any) -> bool:
