@@ -49,11 +49,13 @@ class DeviceFacts:
 class Evidence:
     """Everything that a report states, gathered; None is what did not run.
 
-    ticks: one per finished sample. done: the numbers of the finished samples, rising.
+    model_bytes: the size of the model's file. ticks: one per finished sample. done: the numbers of
+    the finished samples, rising.
     """
 
     manifest: Manifest
     target: schema.Target
+    model_bytes: int
     version: str
     origin: str
     digest: str
@@ -81,7 +83,11 @@ def build_report(evidence: Evidence) -> schema.RunReport:
         runtime=e.manifest.runtime,
         status="complete" if len(e.done) == e.requested else "partial",
         model=schema.Model(
-            name=model.name, sha256=model.sha256, macs=model.macs, weights=model.weights
+            name=model.name,
+            sha256=model.sha256,
+            macs=model.macs,
+            weights=model.weights,
+            file_bytes=e.model_bytes,
         ),
         target=e.target,
         toolchain=None

@@ -16,6 +16,7 @@ import numpy as np
 
 from edgepack.bench.child import InterpreterChild, InterpreterRefusal
 from edgepack.bench.interpreter import LoadedModel, blocks, engine_child
+from edgepack.convert.float16 import widen_float16
 from edgepack.errors import MissingToolError
 from edgepack.types import Array
 
@@ -80,8 +81,10 @@ class Oracle:
         self._child = engine_child("tflm" if self.exact else "litert")
         try:
             if self.exact:
-                self._model: LoadedModel = TflmModel(self._child, model)
-                self.name = f"tflite-micro {self._model.version}"
+                wide = widen_float16(model)
+                self._model: LoadedModel = TflmModel(self._child, wide)
+                note = "" if wide is model else ", float16 weights widened to float32"
+                self.name = f"tflite-micro {self._model.version}{note}"
             elif judge == "litert":
                 options = {"threads": 1, "kernels": "xnnpack", "preserve": False}
                 self._model = LoadedModel(self._child, model, options)

@@ -64,12 +64,13 @@ def bench_project(
 
     def write(device: DeviceRun) -> None:
         schema.write_run(
-            options.json_path, build_report(_evidence(manifest, target, samples, device))
+            options.json_path,
+            build_report(_evidence(manifest, target, len(model), samples, device)),
         )
 
     device = run_device(manifest, model, samples, connect, options, say, write)
     stopped = device.stopped
-    evidence = _evidence(manifest, target, samples, device)
+    evidence = _evidence(manifest, target, len(model), samples, device)
     if device.done and (stopped is None or isinstance(stopped, EdgepackError)):
         try:
             evidence = _compare(evidence, model, samples, device, options, say)
@@ -90,7 +91,11 @@ def bench_project(
 
 
 def _evidence(
-    manifest: Manifest, target: schema.Target, samples: Samples, device: DeviceRun
+    manifest: Manifest,
+    target: schema.Target,
+    model_bytes: int,
+    samples: Samples,
+    device: DeviceRun,
 ) -> Evidence:
     stopped = device.stopped
     failure = stopped if isinstance(stopped, EdgepackError) else None
@@ -99,6 +104,7 @@ def _evidence(
     return Evidence(
         manifest=manifest,
         target=target,
+        model_bytes=model_bytes,
         version=__version__,
         origin=samples.origin,
         digest=samples.digest,

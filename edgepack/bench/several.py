@@ -48,7 +48,7 @@ class BoardRun:
 def label(request: BenchRequest, target: str) -> str:
     """A board's name: its target, and its port or phone where it has one."""
     if request.phone is not None:
-        return f"{request.project.name} on phone {request.phone.serial}"
+        return f"{request.project.name} on {request.phone.serial}"
     return target if request.port is None else f"{target} at {request.port}"
 
 

@@ -34,6 +34,29 @@ def to_float16(data: bytes) -> tuple[bytes, tuple[str, ...]]:
     return write_model(editor.model), tuple(warnings)
 
 
+def widen_float16(data: bytes) -> bytes:
+    """The inverse: float16 constants with a DEQUANTIZE behind them as the float32 they stand for.
+
+    Every value stays exactly what it is. For TensorFlow Lite Micro, which has no float16.
+
+    Returns:
+        The new model; the bytes themselves where there is no such constant.
+    """
+    editor = Editor(read_model(data))
+    changed = False
+    for site in list(editor.sites("DEQUANTIZE")):
+        half = editor.constant(site.graph, editor.inputs(site)[0])
+        (wide,) = editor.outputs(site)
+        if half is not None and half.dtype == np.float16:
+            site.graph.tensors[wide].buffer = editor.add_buffer(half.astype(np.float32))
+            editor.remove(site)
+            changed = True
+    if not changed:
+        return data
+    editor.sweep()
+    return write_model(editor.model)
+
+
 def _graph(editor: Editor, graph: Any, warnings: list[str]) -> int:
     done: dict[int, int] = {}  # float32 constant -> what DEQUANTIZE makes of its float16 copy
     added = []

@@ -15,7 +15,7 @@ from edgepack.errors import UnsupportedError
 from edgepack.ir import ABSENT, Graph, Module, Node, Tensor
 from edgepack.ops.shared.base import NodeView
 from edgepack.ops.table import OPS
-from edgepack.types import DType
+from edgepack.types import Array, DType
 
 # A constant that is larger than those it replaces costs flash, a node costs code and RAM.
 MAX_GROWTH_BYTES = 256
@@ -72,6 +72,8 @@ def _evaluate(graph: Graph, view: NodeView, readers: dict[int, int]) -> list[Ten
     # an output of the graph must lie in the arena
     if any(i in graph.outputs for i in node.outputs) or _growth(view, readers) > MAX_GROWTH_BYTES:
         return None
+    if _widens_float16(view):
+        return [replace(view.output(0), data=_data(view).astype(np.float32))]
     try:
         op.check(view)
         if op.infer_shape(view) != tuple(t.shape for t in view.outputs):
@@ -82,6 +84,22 @@ def _evaluate(graph: Graph, view: NodeView, readers: dict[int, int]) -> list[Ten
     with np.errstate(all="ignore"):  # infinities and NaN are values like others
         values = op.reference(view, inputs)
     return [replace(t, data=value) for t, value in zip(view.outputs, values, strict=True)]
+
+
+def _widens_float16(view: NodeView) -> bool:
+    """Whether it is how a converter stores float32 weights in half the file.
+
+    There is no kernel for float16: such a constant becomes the float32 that it stands for.
+    """
+    if view.node.op != "DEQUANTIZE" or view.input(0).dtype is not DType.FLOAT16:
+        return False
+    return view.output(0).dtype is DType.FLOAT32
+
+
+def _data(view: NodeView) -> Array:
+    data = view.input(0).data
+    assert data is not None  # _is_constant
+    return data
 
 
 def _is_constant(view: NodeView) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgepack.report.figures import UNMEASURED, integer, microseconds, percent, size
-from edgepack.report.schema import Distribution, RunReport
+from edgepack.report.schema import Distribution, Phone, RunReport
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,20 @@ def _bytes(value: float | None) -> str:
     return size(None if value is None else int(value))
 
 
+def _phone_p95(report: RunReport) -> float | None:
+    times = report.phone.latency_us if report.phone is not None else None
+    return None if times is None else times.p95
+
+
+def _phone_memory(report: RunReport) -> float | None:
+    kilobytes = report.phone.peak_memory_kb if report.phone is not None else None
+    return None if kilobytes is None else kilobytes * 1024
+
+
 _FIGURES: tuple[tuple[str, _Get, _Text], ...] = (
     ("device latency, median", _median(lambda r: r.device.latency_us), microseconds),
+    ("p95 on the phone", lambda r: _phone_p95(r), microseconds),
+    ("mean by benchmark_model", lambda r: r.phone.average_us if r.phone else None, microseconds),
     ("instructions, median", _median(lambda r: r.device.instructions), integer),
     ("modelled cycles, median", _median(lambda r: r.device.modelled_cycles), integer),
     (
@@ -65,6 +77,7 @@ _FIGURES: tuple[tuple[str, _Get, _Text], ...] = (
         _median(lambda r: r.host.latency_us if r.host else None),
         microseconds,
     ),
+    ("model file", lambda r: r.model.file_bytes, _bytes),
     ("MACs", lambda r: r.model.macs, integer),
     ("weights", lambda r: r.model.weights, integer),
     ("flash, total", _size("flash_bytes", "total"), _bytes),
@@ -75,6 +88,7 @@ _FIGURES: tuple[tuple[str, _Get, _Text], ...] = (
     ("RAM, arena", _size("ram_bytes", "arena"), _bytes),
     ("RAM, static", _size("ram_bytes", "static"), _bytes),
     ("RAM, stack peak", _size("ram_bytes", "stack_peak"), _bytes),
+    ("memory of the process", lambda r: _phone_memory(r), _bytes),
     (
         "mismatched bytes",
         lambda r: r.parity.mismatched_bytes if r.parity else None,
@@ -123,13 +137,36 @@ def _notes(before: RunReport, after: RunReport) -> tuple[str, ...]:
         ("compiler flags", _only(before, after), _only(after, before)),
         ("samples", before.samples.sha256[:12], after.samples.sha256[:12]),
         ("host CPUs", _cpu(before), _cpu(after)),
+        *_phones(before.phone, after.phone),
     )
     notes = [f"different {what}: {old} and {new}" for what, old, new in pairs if old != new]
     for name, report in (("first", before), ("second", after)):
         if report.status == "partial":
             done, asked = report.samples.done, report.samples.requested
             notes.append(f"the {name} run is partial: {done} of {asked} samples")
+        warnings = report.phone.warnings if report.phone is not None else ()
+        notes += [f"the {name} run's times: {text}" for text in warnings]
     return tuple(notes)
+
+
+def _phones(before: Phone | None, after: Phone | None) -> tuple[tuple[str, str, str], ...]:
+    """What makes two runs on phones differ besides the model."""
+    if before is None or after is None:
+        return ()
+    old, new = _settings(before), _settings(after)
+    return tuple((what, old[what], new[what]) for what in old)
+
+
+def _settings(phone: Phone) -> dict[str, str]:
+    status = phone.after.thermal_status
+    return {
+        "programs": f"{phone.program} ({phone.variant})",
+        "flags": " ".join(phone.flags) or "none",
+        "cores": "any" if phone.cpu_mask is None else f"mask {phone.cpu_mask}",
+        "numbers of threads": str(phone.threads),
+        "governors": phone.governor or "unknown",
+        "thermal states": "unknown" if status is None else str(status),
+    }
 
 
 def _compiler(report: RunReport) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from html import escape
 
 from edgepack.report.figures import (
@@ -10,6 +10,7 @@ from edgepack.report.figures import (
     interruption_lines,
     microseconds,
     parity_text,
+    phone_lines,
     samples_text,
     size,
     size_rows,
@@ -17,7 +18,7 @@ from edgepack.report.figures import (
     target_text,
 )
 from edgepack.report.schema import Layer, RunReport
-from edgepack.report.several import COLUMNS, Line, cells
+from edgepack.report.several import Line, overview
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --bar: #3b82f6; --good: #16a34a; --bad: #dc2626 }
@@ -45,33 +46,38 @@ def render_pages(reports: Sequence[RunReport]) -> str:
     """
     if not reports:
         raise ValueError("a page needs a run")
-    title = escape(", ".join(dict.fromkeys(f"{r.model.name} on {r.target.id}" for r in reports)))
-    overview = _overview(reports) if len(reports) > 1 else ""
+    title = ", ".join(dict.fromkeys(f"{r.model.name} on {r.target.id}" for r in reports))
+    first = _overview(reports) if len(reports) > 1 else ""
+    return page(title, [x for x in (first, *map(_run, reports)) if x])
+
+
+def page(title: str, parts: Sequence[str]) -> str:
+    """A whole page of parts that are HTML already; the title is escaped here."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(x for x in (overview, *map(_run, reports)) if x)
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        + "\n".join(parts)
         + "\n</body>\n</html>\n"
     )
 
 
 def _overview(reports: Sequence[RunReport]) -> str:
-    rows = [
-        cells(Line(r.target.id, r, r.failure.error if r.failure is not None else None))
-        for r in reports
-    ]
-    titles = [title for title, _ in COLUMNS]
-    right = {i for i, (_, flush) in enumerate(COLUMNS) if flush}
-    return f"<h1>{len(reports)} runs</h1>\n{_table(titles, rows, right=right)}"
+    shown = overview(
+        [Line(r.target.id, r, r.failure.error if r.failure is not None else None) for r in reports]
+    )
+    body = _table(shown.titles, shown.rows, right=shown.right)
+    return f"<h1>{len(reports)} runs</h1>\n{body}"
 
 
 def _run(report: RunReport) -> str:
     sections = [
         _head(report),
         _section("Speed", _speed(report)),
+        _section("Phone", _phone(report)),
         _section("Memory", _table(["", "bytes"], size_rows(report), right={1})),
         _section("Layers", _layers(report.layers)),
+        _section("Operators, profiled in a run of their own", _operators(report)),
         _section("How it was made", _table(["", ""], _provenance(report), right=set())),
     ]
     return "\n".join(s for s in sections if s)
@@ -97,6 +103,24 @@ def _speed(report: RunReport) -> str:
         host = f"host: {report.host.runtime} {report.host.version}, {report.host.threads} thread(s)"
     rows = [(r.what, r.device, r.host) for r in speed_rows(report)]
     return _table(["", f"device: {report.target.id}", host], rows, right={1, 2})
+
+
+def _phone(report: RunReport) -> str:
+    """How the phone measured, in which state, and what to distrust."""
+    phone = report.phone
+    if phone is None:
+        return ""
+    rows = [("program", phone.program), ("SoC", phone.soc), ("serial", phone.serial)]
+    rows += [("flags", " ".join(phone.flags))] if phone.flags else []
+    lines = [f"<p>{escape(text)}</p>" for text in phone_lines(report)]
+    lines += [f'<p class="bad">warning: {escape(text)}</p>' for text in phone.warnings]
+    return "\n".join((_table(("", ""), rows, right=set()), *lines))
+
+
+def _operators(report: RunReport) -> str:
+    ops = () if report.phone is None else report.phone.ops
+    rows = [(op.op, op.name, microseconds(op.average_us), str(op.calls)) for op in ops]
+    return _table(("op", "name", "mean", "calls"), rows, right={2, 3})
 
 
 def _layers(layers: Sequence[Layer]) -> str:
@@ -155,7 +179,8 @@ def _section(title: str, body: str) -> str:
     return f"<h2>{escape(title)}</h2>\n{body}" if body else ""
 
 
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, right: set[int]) -> str:
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, right: Set[int]) -> str:
+    """A table of text, which is escaped; nothing where there are no rows."""
     if not rows:
         return ""
 

@@ -27,12 +27,16 @@ class _Record(BaseModel):
 
 
 class Model(_Record):
-    """The compiled model: macs are multiply-accumulates of one inference, weights parameters."""
+    """The compiled model: macs are multiply-accumulates of one inference, weights parameters.
+
+    `file_bytes` is the size of the .tflite file; null where it was not recorded yet.
+    """
 
     name: str
     sha256: str
     macs: Count
     weights: Count
+    file_bytes: Count | None = None
 
 
 class Emulator(_Record):

@@ -96,10 +96,18 @@ class Phone:
         """What the phone calls /data/local/tmp."""
         return self.root / "data/local/tmp"
 
-    def left(self) -> list[str]:
-        """What lies in /data/local/tmp, and which programs still run."""
+    def left(self, patience: float = 3.0) -> list[str]:
+        """What lies in /data/local/tmp, and which programs still run.
+
+        patience: seconds that a program which was ended has to be gone.
+        """
+        deadline = time.monotonic() + patience
         with self._lock:
-            running = [f"process {c.args!r}" for c in self._children if c.poll() is None]
+            children = list(self._children)
+        for child in children:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(max(0.0, deadline - time.monotonic()))
+        running = [f"process {c.args!r}" for c in children if c.poll() is None]
         return sorted(p.name for p in self.tmp.iterdir()) + running
 
     def stop(self) -> None:

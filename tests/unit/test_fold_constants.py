@@ -68,6 +68,20 @@ def test_the_default_flow_folds_first() -> None:
     assert DEFAULT_FLOW[:2] == (fold_constants, remove_dead)
 
 
+def test_float16_weights_become_the_float32_that_they_stand_for() -> None:
+    half = np.array([[1.5, -0.1], [65504.0, 6e-8]], np.float16)
+    model = ModelBuilder()
+    x, weights = model.input("x", (1, 2), "FLOAT32"), model.const(half, "FLOAT16")
+    (wide,) = model.op("DEQUANTIZE", [weights], [spec((2, 2), "FLOAT32")], {})
+    options = {"fused_activation_function": "NONE", "keep_num_dims": False}
+    model.output(*model.op("FULLY_CONNECTED", [x, wide], [spec((1, 2), "FLOAT32")], options))
+    module = run_flow(_module(model))
+    assert _ops(module) == ["FULLY_CONNECTED"]
+    folded = module.main.tensors[module.main.nodes[0].inputs[1]].data
+    assert folded is not None and folded.dtype == np.float32
+    np.testing.assert_array_equal(folded, half.astype(np.float32))
+
+
 def test_an_output_of_the_model_is_not_folded() -> None:
     model = ModelBuilder()
     x = model.input("x", (2, 3))

@@ -91,7 +91,7 @@ def test_the_schema_names_every_field_of_the_contract() -> None:
 
     contract = {"model", "target", "toolchain", "sizes", "device", "layers", "host", "parity"}
     assert contract | {"accuracy"} <= set(schema["properties"])
-    assert {"name", "sha256", "macs", "weights"} == fields("Model")
+    assert {"name", "sha256", "macs", "weights", "file_bytes"} == fields("Model")
     assert {"id", "cpu", "clock_hz", "kind", "verified", "emulator"} == fields("Target")
     assert {"name", "version"} == fields("Emulator")
     assert {"total", "code", "weights", "tables"} == fields("FlashBytes")
