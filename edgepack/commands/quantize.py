@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgepack.commands.output import Column, out
+from edgepack.commands.output import out
 
 if TYPE_CHECKING:
     from edgepack.quantize.recipe import QuantizeRecipe
@@ -156,9 +156,26 @@ def quantize(
         str | None,
         typer.Option(metavar="FILE:FUNCTION", help="A figure of your own, of outputs and labels."),
     ] = None,
+    top_k: Annotated[
+        int, typer.Option(help="Also count labels among so many largest outputs.", min=2)
+    ] = 5,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TARGET", help="Also evaluate on this board, emulated or at --port, or `host`."
+        ),
+    ] = None,
+    device_samples: Annotated[
+        int | None,
+        typer.Option(help="So many of the evaluated samples.", min=1, show_default="100"),
+    ] = None,
+    port: Annotated[
+        str | None, typer.Option(help="Serial port of an attached board, for --device.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of every draw.", min=0)] = 0,
     report: Annotated[
-        Path | None, typer.Option(help="Also write the report as JSON to this file.")
+        Path | None,
+        typer.Option(metavar="FILE.json|FILE.html", help="Also write the whole report."),
     ] = None,
 ) -> None:
     """Quantize a float model, and measure what that costs in accuracy.
@@ -173,14 +190,19 @@ def quantize(
         edgepack quantize net.tflite --data d.npz --recipe rules.json -o mixed.tflite
         edgepack quantize net.keras --data d.npz --scheme int4 --qat 2 -o net_int4.tflite
         edgepack quantize net.tflite --data d.npz --max-drop 0.5 --debug -o net_mixed.tflite
+        edgepack quantize net.tflite --data d.npz --device mps2-an386 -o net_int8.tflite
     """
     from edgepack.commands.convert import _check_destination, _write
     from edgepack.commands.quantize_more import (
         clear_work,
+        device_column,
+        device_settings,
         measured_cost,
         qat_settings,
+        report_text,
         work_folder,
     )
+    from edgepack.commands.quantize_show import show
     from edgepack.pipeline.quantize import Asked, quantize_any
 
     settings = _settings(
@@ -199,8 +221,10 @@ def quantize(
         max_drop=max_drop,
         debug=debug,
         metric=metric,
+        top_k=top_k,
         seed=seed,
     )
+    board = device_settings(device, device_samples, port)
     _check_destination(model, destination)
     work = work_folder(destination) if qat is not None else None
     asked = Asked(model, data, settings, real=_real(input_scale), work=work)
@@ -208,16 +232,18 @@ def quantize(
         done = quantize_any(asked, progress)
         if max_drop is not None and target is not None:
             done.report["max_drop"]["instructions"] = measured_cost(done, target, progress)
+        if board is not None:
+            device_column(done, board, settings, progress)
     if target is not None:
         done.report["target"] = _check_target(done, target)
     _write(destination, done.data)
     clear_work(work)
     if report is not None:
-        _write(report, (json.dumps(done.report, indent=2) + "\n").encode())
+        _write(report, report_text(done.report, destination.name, report).encode())
     if save_recipe is not None:
         _write(save_recipe, (json.dumps(done.report["rules"], indent=2) + "\n").encode())
     document = {"model": str(destination), **done.report}
-    out().result(document, lambda: _show(done, destination))
+    out().result(document, lambda: show(done, destination))
 
 
 def _settings(**values: Any) -> QuantizeRecipe:
@@ -297,60 +323,3 @@ def _check_target(done: Outcome, name: str) -> dict[str, Any] | None:
         "flash_bytes": target.flash_bytes,
         "ram_bytes": target.ram_bytes,
     }
-
-
-def _show(done: Outcome, destination: Path) -> None:
-    from edgepack.commands.quantize_more import show_more
-
-    o, report = out(), done.report
-    sizes = report["bytes"]
-    kinds = ", ".join(f"{count} {name}" for name, count in report["types"].items())
-    o.line(f"{sizes['float']:,} bytes -> {sizes['quantized']:,}; tensors: {kinds}")
-    schemes: dict[str, int] = {}
-    for entry in report["operators"]:
-        schemes[entry["scheme"]] = schemes.get(entry["scheme"], 0) + 1
-    if schemes:
-        o.line("operators: " + ", ".join(f"{n} {name}" for name, n in schemes.items()))
-    evaluated = report["evaluation"] or {}
-    rows = []
-    for name in ("float", "quantized"):
-        figures = evaluated.get(name)
-        if figures is None:
-            continue
-        rows.append([name, *_cells(figures)])
-    if rows:
-        head = "top-1 %" if evaluated["float"]["metric"] == "top1" else evaluated["float"]["metric"]
-        columns = [Column("model"), Column(head, right=True), Column("95 %", right=True)]
-        columns += [Column("top-5 %", right=True), Column("samples", right=True)]
-        o.table(columns, rows)
-    for entry in evaluated.get("outputs", ()):
-        exact = "equal" if entry["sqnr_db"] is None else f"{entry['sqnr_db']:.1f} dB"
-        same = "" if entry["same_class"] is None else f", same class {entry['same_class']:.2%}"
-        o.line(f"output against float: SQNR {exact}, largest error {entry['max_abs']:.3g}{same}")
-    show_more(report)
-    for warning in report["warnings"]:
-        o.line(f"warning: {warning}", style="yellow")
-    fit = report.get("target")
-    if fit is not None:
-        o.line(
-            f"{fit['target']}: {fit['constant_bytes']:,} bytes of constants, "
-            f"{fit['arena_bytes']:,} bytes of RAM for activations"
-        )
-    times = ", ".join(f"{name} {value:.1f} s" for name, value in report["seconds"].items())
-    o.line(f"{times}")
-    o.line(f"{sizes['quantized']:,} bytes in {destination}")
-    o.note(f"next:  edgepack inspect {destination}")
-
-
-def _cells(figures: dict[str, Any]) -> list[str]:
-    n = str(figures["n"])
-    if figures["metric"] != "top1":
-        return [f"{figures['value']:.6g}", "", "", n]
-    low, high = figures["interval95"]
-    top5 = figures.get("top5")
-    return [
-        f"{100 * figures['value']:.2f}",
-        f"{100 * low:.1f} to {100 * high:.1f}",
-        "" if top5 is None else f"{100 * top5:.2f}",
-        n,
-    ]

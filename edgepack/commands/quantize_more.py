@@ -1,18 +1,17 @@
-"""`edgepack quantize`: training, the search for a mixture, the diagnosis."""
+"""`edgepack quantize`: training, costs, the device, the report's file."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgepack.commands.output import Column, out
-
 if TYPE_CHECKING:
     from edgepack.models.progress import Progress
+    from edgepack.pipeline.quantize_device import OnDevice
+    from edgepack.quantize.recipe import QuantizeRecipe
     from edgepack.quantize.run import Outcome
-
-_SHOWN = 8
 
 
 def qat_settings(
@@ -74,83 +73,52 @@ def measured_cost(done: Outcome, target: str, progress: Progress) -> dict[str, A
     return found
 
 
-def show_more(report: dict[str, Any]) -> None:
-    """What training, search and diagnosis found."""
-    if "qat" in report:
-        _show_qat(report["qat"])
-    if "max_drop" in report:
-        _show_search(report["max_drop"])
-    if "debug" in report:
-        _show_debug(report["debug"])
+def device_settings(target: str | None, samples: int | None, port: str | None) -> OnDevice | None:
+    """Where to evaluate; None without --device.
+
+    Raises:
+        UsageError: options of a device, and no --device; or one that cannot be evaluated on.
+    """
+    from edgepack.errors import UsageError
+    from edgepack.pipeline.quantize_device import DEFAULT_SAMPLES, OnDevice, check_device
+
+    if target is None:
+        if samples is not None or port is not None:
+            option = "--port" if samples is None else "--device-samples"
+            raise UsageError(
+                f"{option} is about evaluating on a device", next_step="add --device TARGET"
+            )
+        return None
+    asked = OnDevice(target, DEFAULT_SAMPLES if samples is None else samples, port)
+    check_device(asked)
+    return asked
 
 
-def _show_qat(found: dict[str, Any]) -> None:
-    o, agreement = out(), found["agreement"]
-    last = found["epochs"][-1]
-    text = f"trained {found['steps']} steps on {found['samples']} samples, loss {last['loss']:.4f}"
-    if found["resumed_at_step"] is not None:
-        text += f", gone on from step {found['resumed_at_step']}"
-    o.line(text)
-    text = f"simulation and integer model: {agreement['outputs']:.3%} of outputs equal"
-    if agreement["argmax"] is not None:
-        text += f", {agreement['argmax']:.3%} of decisions"
-    o.line(f"{text}, on {agreement['samples']} samples ({agreement['kernels']})")
+def device_column(
+    done: Outcome, asked: OnDevice, settings: QuantizeRecipe, progress: Progress
+) -> None:
+    """Evaluate on a device, into the report.
+
+    Raises:
+        DataError: there are no samples to evaluate.
+        EdgepackError: as building and running.
+    """
+    from edgepack.errors import DataError
+    from edgepack.pipeline.quantize import user_judge
+    from edgepack.pipeline.quantize_device import evaluate_on_device
+    from edgepack.quantize.warn import device_warnings
+
+    if done.tested is None:
+        raise DataError("--device: no samples are left to evaluate", next_step="add --evaluate")
+    found = evaluate_on_device(done.tested, asked, user_judge(settings, Path()), progress)
+    done.report["evaluation"]["device"] = found
+    done.report["warnings"] += device_warnings(found)
 
 
-def _show_search(found: dict[str, Any]) -> None:
-    o = out()
-    first, last = found["first"], found["last"]
-    o.line(
-        f"--max-drop {found['bound_points']:g}: {len(last['raised'])} operators raised; "
-        f"{first['drop']:+.2f} points lost before, {last['drop']:+.2f} now "
-        f"({found['samples']} samples); {found['bytes_added']:+,} bytes"
-    )
-    for name, scheme in last["raised"]:
-        o.line(f"  {scheme:<8} {_short(name)}")
-    macs = ", ".join(f"{count:,} in {scheme}" for scheme, count in found["macs"].items())
-    o.line(f"multiply-accumulates of an inference: {macs}")
-    cost = found.get("instructions")
-    if cost is None:
-        return
-    for name in ("first", "last"):
-        if f"{name}_missing" in cost:
-            o.line(f"instructions not counted: {cost[f'{name}_missing']}")
-            return
-    grown = cost["last"] / cost["first"] - 1
-    o.line(
-        f"{cost['target']}: {cost['first']:,} instructions of an inference before, "
-        f"{cost['last']:,} now ({grown:+.1%}), counted by the emulator"
-    )
+def report_text(report: dict[str, Any], name: str, path: Path) -> str:
+    """The report as the file's name says: a page for .html, else JSON."""
+    from edgepack.report.quantized_html import render_quantized
 
-
-def _show_debug(found: dict[str, Any]) -> None:
-    o = out()
-    o.line(f"operators by what they alone cost the output ({found['samples']} samples):")
-    columns = [Column("operator"), Column("alone dB", right=True), Column("SQNR dB", right=True)]
-    columns += [Column("cosine", right=True), Column("saturated", right=True), Column("why")]
-    rows = [
-        [
-            _short(entry["name"]),
-            _decibels(entry["alone_db"]),
-            _decibels(entry["sqnr_db"]),
-            f"{entry['cosine']:.5f}",
-            f"{entry['saturated']:.2%}",
-            "; ".join(entry["why"]),
-        ]
-        for entry in found["operators"][:_SHOWN]
-    ]
-    o.table(columns, rows)
-    for attempt in [a for a in found["attempts"] if a["gain_db"] > 0][:_SHOWN]:
-        what = f"{_short(attempt['name'])} as {attempt['repair']}"
-        if not attempt["name"]:
-            what = f"--{attempt['repair']}"
-        o.line(f"repair: {what}: {attempt['gain_db']:+.1f} dB, {attempt['bytes']:+,} bytes")
-
-
-def _decibels(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"
-
-
-def _short(name: str) -> str:
-    """The last part of what converters string together."""
-    return name.split(";")[-1][-48:]
+    if path.suffix.lower() in (".html", ".htm"):
+        return render_quantized(report, name)
+    return json.dumps(report, indent=2) + "\n"

@@ -28,7 +28,7 @@ from edgepack.models.load import load_model
 from edgepack.models.progress import Progress
 from edgepack.pipeline.compress import STEPS_NAME
 from edgepack.pipeline.convert import as_tflite, convert_cached
-from edgepack.pipeline.quantize import user_metric
+from edgepack.pipeline.quantize import oracle_outputs, user_judge
 from edgepack.quantize.int8 import MODEL_NAME as TFLITE_NAME
 from edgepack.quantize.int8 import TEST_NAME, quantize_int8, write_samples
 from edgepack.quantize.rules import PRESETS
@@ -291,7 +291,8 @@ class _Chain:
             self._data(),
             folder,
             folder=self.config.folder,
-            metric=user_metric(self.config.quantize, self.config.folder),
+            judge=user_judge(self.config.quantize, self.config.folder),
+            reference=oracle_outputs,
             progress=self.progress,
         )
 

@@ -17,9 +17,10 @@ from edgepack.models.entry import (
 from edgepack.models.progress import Progress, silent
 from edgepack.models.tflite_file import load_tflite
 from edgepack.pipeline.convert import as_tflite
+from edgepack.quantize.columns import Judge
 from edgepack.quantize.data import Sources, read_sources
 from edgepack.quantize.recipe import QuantizeRecipe
-from edgepack.quantize.run import Outcome, UserMetric, quantize_float
+from edgepack.quantize.run import Outcome, quantize_float
 from edgepack.quantize.search import LADDER
 from edgepack.types import Array
 
@@ -61,7 +62,10 @@ def quantize_any(asked: Asked, progress: Progress = silent) -> Outcome:
         _with_teacher(asked, progress),
         folder=asked.folder,
         real=asked.real,
-        metric=user_metric(asked.settings, asked.folder),
+        work=asked.work,
+        ladder=asked.ladder,
+        judge=user_judge(asked.settings, asked.folder),
+        reference=oracle_outputs,
         progress=progress,
     )
     done.report["warnings"][:0] = ready.warnings
@@ -100,17 +104,17 @@ def _sources(asked: Asked, path: Path, progress: Progress) -> Sources:
         return read_sources(made, inputs)
 
 
-def user_metric(settings: QuantizeRecipe, folder: Path) -> tuple[str, UserMetric] | None:
-    """The user's own figure, if the settings name one: its name and a function of it.
+def user_judge(settings: QuantizeRecipe, folder: Path) -> Judge:
+    """How outputs are judged: with the user's own figure, if the settings name one.
 
     Raises:
         ConfigError: there is no such file.
     """
     if settings.metric is None:
-        return None
+        return Judge(top_k=settings.top_k)
     entry = parse_entry(settings.metric, folder)
 
     def measure(outputs: Array, labels: Array | None) -> float:
         return run_metric_entry(entry, outputs, labels)
 
-    return str(entry), measure
+    return Judge((str(entry), measure), settings.top_k)

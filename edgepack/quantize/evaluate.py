@@ -16,7 +16,6 @@ from edgepack.quantize.params import QParams
 from edgepack.types import Array
 
 _Z95 = 1.959964  # the normal distribution's 97.5 % quantile
-_TOP_K = 5
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,8 @@ class Score:
         value: of it.
         n: samples.
         interval: of 95 % for a share (Wilson), else None.
-        details: further figures by name: top5, recall per class, the confusion matrix, psnr.
+        details: further figures by name: top5 (or another k), recall per class, the confusion
+            matrix, psnr.
     """
 
     metric: str
@@ -123,12 +123,13 @@ def _joined(column: list[Array]) -> Array:
     return np.stack(column)
 
 
-def score(outputs: Array, labels: Array | None) -> Score | None:
+def score(outputs: Array, labels: Array | None, top_k: int = 5) -> Score | None:
     """Figures for one output; None where labels are missing or do not fit.
 
     Args:
         outputs: [n, ...].
         labels: [n] classes, or numbers of the outputs' own shape.
+        top_k: of classifiers with more classes, also how often the label is among so many.
     """
     if labels is None or len(labels) == 0:
         return None
@@ -140,7 +141,7 @@ def score(outputs: Array, labels: Array | None) -> Score | None:
             return Score("auc", auc(scores[:, 0], classes), len(classes), None, {})
         if scores.shape[1] > 1:
             known = classes.min() >= 0 and classes.max() < scores.shape[1]
-            return _classified(scores, classes) if known else None
+            return _classified(scores, classes, top_k) if known else None
     metric = main_metric(outputs, labels)
     if metric is None:
         return None
@@ -149,7 +150,7 @@ def score(outputs: Array, labels: Array | None) -> Score | None:
     return Score(metric.name, metric.value, metric.n, None, {"psnr_db": psnr})
 
 
-def _classified(scores: Array, classes: Array) -> Score:
+def _classified(scores: Array, classes: Array, top_k: int) -> Score:
     n, count = scores.shape
     # a tie goes to the lower index, as numpy.argmax does it and the device too
     order = np.argsort(-scores.astype(np.float64), axis=1, kind="stable")
@@ -161,9 +162,9 @@ def _classified(scores: Array, classes: Array) -> Score:
         for index, row in enumerate(confusion)
     ]
     details: dict[str, Any] = {"recall": per_class, "confusion": confusion.tolist()}
-    if count > _TOP_K:
-        inside = (order[:, :_TOP_K] == classes[:, None]).any(axis=1)
-        details["top5"] = float(inside.mean())
+    if count > top_k:
+        inside = (order[:, :top_k] == classes[:, None]).any(axis=1)
+        details[f"top{top_k}"] = float(inside.mean())
     if count == 2 and 0 < classes.sum() < n:
         details["auc"] = auc(scores[:, 1].astype(np.float64) - scores[:, 0], classes)
     hits = int(hit.sum())

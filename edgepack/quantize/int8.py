@@ -25,9 +25,11 @@ from edgepack.models.litert import run_samples, stored_samples
 from edgepack.models.metrics import Metric, evaluate
 from edgepack.models.progress import Progress, silent
 from edgepack.models.tflite_file import load_tflite, operator_name, read_tflite
+from edgepack.quantize.columns import Judge
 from edgepack.quantize.data import Sources, read_sources
+from edgepack.quantize.qat import Reference
 from edgepack.quantize.recipe import QuantizeRecipe
-from edgepack.quantize.run import UserMetric, check_float, quantize_float, settings_dict
+from edgepack.quantize.run import check_float, quantize_float, settings_dict
 
 MODEL_NAME = "model.tflite"
 RECIPE_NAME = "recipe.json"
@@ -58,7 +60,8 @@ def quantize_int8(
     out_dir: Path,
     *,
     folder: Path | None = None,
-    metric: tuple[str, UserMetric] | None = None,
+    judge: Judge | None = None,
+    reference: Reference | None = None,
     progress: Progress = silent,
 ) -> Quantized:
     """Quantize a float model of any format that edgepack converts.
@@ -70,7 +73,8 @@ def quantize_int8(
             and the test split is evaluated before and after. Inputs are in the model's order.
         out_dir: gets `model.tflite`, `recipe.json` and `test.npz`; made if need be.
         folder: that a recipe file is relative to; the current one by default.
-        metric: name and function of the user's own figure.
+        judge: how outputs are judged; by default the built-in figures.
+        reference: runs an integer model as the device does; None: LiteRT.
         progress: told the share done.
 
     Raises:
@@ -91,7 +95,9 @@ def quantize_int8(
     path.write_bytes(content)
     inputs = load_tflite(path).inputs
     sources = _sources(data, inputs, recipe)
-    done = quantize_float(content, sources, recipe, folder=folder, metric=metric, progress=told)
+    done = quantize_float(
+        content, sources, recipe, folder=folder, judge=judge, reference=reference, progress=told
+    )
     path.write_bytes(done.data)
     result = load_tflite(path)
     test = done.split.evaluation

@@ -54,6 +54,7 @@ class QuantizeRecipe:
             few as it takes.
         debug: rank the operators that lose accuracy, and try repairs.
         metric: a function `file:function` of outputs and labels, or the built-in ones.
+        top_k: how often a label is among so many of a classifier's largest outputs.
         seed: of every draw.
         timeout_s: bounds the conversion, in seconds.
     """
@@ -73,5 +74,6 @@ class QuantizeRecipe:
     max_drop: Annotated[float, Field(ge=0.0)] | None = None
     debug: bool = False
     metric: str | None = None
+    top_k: int = Field(default=5, ge=2)
     seed: int = Field(default=0, ge=0)
     timeout_s: float = Field(default=600.0, gt=0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,8 @@ from edgepack.models.handle import TensorSpec
 from edgepack.models.progress import Progress, silent
 from edgepack.models.tflite_file import parse_tflite, tensor_spec
 from edgepack.quantize.calibrated import Calibrated
+from edgepack.quantize.columns import Judge, Tested, ends, evaluate
 from edgepack.quantize.data import Sources, Split, as_floats, choose
-from edgepack.quantize.evaluate import agreement, run_model, score
-from edgepack.quantize.params import QParams
 from edgepack.quantize.ptq import PtqOptions, PtqResult, calibrate
 from edgepack.quantize.qat import Reference
 from edgepack.quantize.recipe import INTEGER_SCHEMES, QuantizeRecipe
@@ -30,11 +29,9 @@ from edgepack.quantize.search import LADDER
 from edgepack.quantize.tune import Material, tune
 from edgepack.quantize.validate import check_quantized
 from edgepack.quantize.warn import data_warnings, result_warnings
-from edgepack.types import Array, DType
+from edgepack.types import DType
 
 REPORT_FORMAT = 1
-# (float outputs, labels) -> a figure, of the user's
-UserMetric = Callable[[Array, Array | None], float]
 
 
 @dataclass(frozen=True)
@@ -48,6 +45,7 @@ class Outcome:
         calibrated, result: for further plans from the same measurement; None for dynamic and
             float16, which measure nothing.
         first: the `.tflite` before `max_drop` raised operators; None where it was not asked for.
+        tested: both models with the samples that were evaluated; None without any.
     """
 
     data: bytes
@@ -56,6 +54,7 @@ class Outcome:
     calibrated: Calibrated | None = None
     result: PtqResult | None = None
     first: bytes | None = None
+    tested: Tested | None = None
 
     @property
     def warnings(self) -> list[str]:
@@ -70,7 +69,7 @@ def quantize_float(
     *,
     folder: Path | None = None,
     real: tuple[float, int] | None = None,
-    metric: tuple[str, UserMetric] | None = None,
+    judge: Judge | None = None,
     work: Path | None = None,
     ladder: Sequence[str] = LADDER,
     reference: Reference | None = None,
@@ -84,7 +83,7 @@ def quantize_float(
         settings: how.
         folder: that a recipe file is relative to; the current one by default.
         real: scale and zero point where the samples are stored integers.
-        metric: name and function of the user's own figure.
+        judge: how outputs are judged; by default the built-in figures.
         work: folder for what a training leaves behind, so that it can go on after an interruption.
         ladder: schemes that `max_drop` may mix.
         reference: runs an integer model as the device does; None: LiteRT.
@@ -96,7 +95,7 @@ def quantize_float(
     started = time.perf_counter()
     check_settings(settings)
     rules = rules_of(settings, folder or Path())
-    inputs, outputs = _ends(data)
+    inputs, outputs = ends(data)
     check_float(data, inputs)
     split = choose(sources, settings.calibration_samples, settings.evaluate, settings.seed)
     samples = as_floats(split.calibration.samples, inputs, real)
@@ -125,7 +124,9 @@ def quantize_float(
     made = _signed(made, inputs, outputs)
     kinds = check_quantized(made, None if result is None else result.plan, settings.io)
     seconds["quantize"] = time.perf_counter() - started - sum(seconds.values())
-    evaluated = _evaluate(data, made, split, inputs, real, metric, progress)
+    tested = _tested(data, made, split, inputs, real)
+    by = judge or Judge(top_k=settings.top_k)
+    evaluated = None if tested is None else evaluate(tested, by, progress)
     seconds["evaluate"] = time.perf_counter() - started - sum(seconds.values())
     warnings += result_warnings(evaluated)
     report = {
@@ -145,7 +146,7 @@ def quantize_float(
         "warnings": warnings,
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
     }
-    return Outcome(made, report, split, calibrated, result, first)
+    return Outcome(made, report, split, calibrated, result, first, tested)
 
 
 def _material(
@@ -256,15 +257,6 @@ def check_float(data: bytes, inputs: Sequence[TensorSpec]) -> None:
         raise UnsupportedError(f"no input of the model is float32 (got {got})")
 
 
-def _ends(data: bytes) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    main = parse_tflite(data, "the model").subgraphs[0]
-    inputs, outputs = (
-        tuple(tensor_spec(main.tensors[i]) for i in indices)
-        for indices in (main.inputs, main.outputs)
-    )
-    return inputs, outputs
-
-
 def _signed(made: bytes, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> bytes:
     if parse_tflite(made, "the model").signatureDefs:
         return made
@@ -285,43 +277,15 @@ def _unused(rules: Rules, result: PtqResult) -> list[str]:
     ]
 
 
-def stored_as(specs: Sequence[TensorSpec]) -> list[QParams | None]:
-    """How a model stores its inputs or outputs."""
-    return [
-        None
-        if spec.scale is None or spec.zero_point is None
-        else QParams(spec.dtype, spec.scale, spec.zero_point)
-        for spec in specs
-    ]
-
-
-def _evaluate(
+def _tested(
     data: bytes,
     made: bytes,
     split: Split,
-    inputs: Sequence[TensorSpec],
+    inputs: tuple[TensorSpec, ...],
     real: tuple[float, int] | None,
-    metric: tuple[str, UserMetric] | None,
-    progress: Progress,
-) -> dict[str, Any] | None:
-    """Both models on the evaluation samples; None without any."""
+) -> Tested | None:
+    """What is evaluated; None without samples."""
     if split.evaluation is None:
         return None
     chosen: Samples = split.evaluation.samples
-    samples = as_floats(chosen, tuple(inputs), real)
-    columns = []
-    for stage, content in (("evaluate float", data), ("evaluate quantized", made)):
-        specs = _ends(content)
-        forms = [stored_as(side) for side in specs]
-        columns.append(run_model(content, samples, forms[0], forms[1], progress, stage))
-    found: dict[str, Any] = {"samples": len(samples), "outputs": []}
-    for exact, got in zip(*columns, strict=True):
-        found["outputs"].append(asdict(agreement(exact, got, chosen.labels)))
-    if len(columns[0]) == 1:
-        for name, column in zip(("float", "quantized"), columns, strict=True):
-            figures = score(column[0], chosen.labels)
-            found[name] = None if figures is None else figures.as_dict()
-            if metric is not None:
-                own = {"metric": metric[0], "value": metric[1](column[0], chosen.labels)}
-                found[f"{name}_user"] = own
-    return found
+    return Tested(data, made, as_floats(chosen, inputs, real), chosen.labels)

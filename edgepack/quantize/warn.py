@@ -69,3 +69,28 @@ def result_warnings(evaluated: dict[str, Any] | None) -> list[str]:
             "preprocessed as for training?"
         )
     return found
+
+
+def device_warnings(found: dict[str, Any]) -> list[str]:
+    """About the column of the device."""
+    lines = []
+    figures = found.get("device")
+    if figures is not None and figures["metric"] == "top1":
+        low, high = figures["interval95"]
+        if high - low > _WIDE_INTERVAL:
+            lines.append(
+                f"{figures['n']} samples on the device place its accuracy between {100 * low:.1f} "
+                f"and {100 * high:.1f} % (95 %): --device-samples runs more"
+            )
+    wrong = found["oracle"]
+    if wrong is not None and wrong["first_mismatch"] is not None:
+        lines.append(
+            f"{wrong['mismatched_bytes']} output bytes of the device differ from "
+            f"{wrong['oracle']}: edgepack bench names the first, edgepack bench --bisect the layer"
+        )
+    if found["stateful"]:
+        lines.append(
+            "the model keeps state: on the device one sample goes on from the one before, on this "
+            "computer each begins afresh"
+        )
+    return lines

@@ -8,9 +8,9 @@ import numpy as np
 
 from edgepack.convert.flatbuffer import read_model
 from edgepack.models.tflite_file import tensor_spec
+from edgepack.quantize.columns import stored_as
 from edgepack.quantize.evaluate import run_model
 from edgepack.quantize.params import QParams
-from edgepack.quantize.run import stored_as
 from edgepack.types import Array
 
 FOLDER = Path(__file__).parent / "data"

@@ -17,7 +17,7 @@ from edgepack import runner
 from edgepack.cli import run
 from edgepack.convert.flatbuffer import read_model
 from edgepack.models.tflite_file import tensor_spec
-from edgepack.quantize.run import stored_as
+from edgepack.quantize.columns import stored_as
 from tests.quantize.samples import Samples, accuracy
 
 pytestmark = [pytest.mark.needs_data, pytest.mark.slow]
