@@ -11,7 +11,7 @@ import contextlib
 import json
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -157,13 +157,13 @@ def runs_document(runs: Sequence[BoardRun]) -> dict[str, Any]:
     }
 
 
-def write_runs(path: Path, runs: Sequence[BoardRun]) -> None:
-    """Write the combined report.
+def write_runs(path: Path, document: Mapping[str, Any]) -> None:
+    """Write the combined report, which `runs_document` made.
 
     Raises:
         DataError: the file cannot be written.
     """
-    text = json.dumps(runs_document(runs), indent=2, allow_nan=False) + "\n"
+    text = json.dumps(document, indent=2, allow_nan=False) + "\n"
     beside = path.with_name(f".{path.name}.new")
     try:
         beside.write_text(text, encoding="utf-8")

@@ -366,7 +366,7 @@ def _several(base: BenchRequest, places: _Places, json_file: Path | None) -> Non
     with out().progress() as progress:
         runs = bench_several(requests, progress)
     path = json_file or requests[0].project / RUNS_NAME
-    write_runs(path, runs)
+    write_runs(path, runs_document(runs))
     lines = [Line(r.label, r.report, None if r.error is None else r.error.kind) for r in runs]
     out().result(runs_document(runs), lambda: show_several(lines, out().console()))
     for run in runs:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgepack.bench.several import BoardRun
     from edgepack.link.adb_program import Adb
     from edgepack.models.progress import Progress
+    from edgepack.pipeline.phone import Plan
 
 
 @dataclass(frozen=True)
@@ -57,18 +58,18 @@ def bench_phones(
     adb, serials = open_phones(options.phones)
     settings = _settings(options, adb)
     with out().progress() as progress:
-        made = _variants(models, base, options, progress)
+        made, base = _variants(models, base, options, progress)
         request = PhoneRequest(made, serials, base, settings, options.work)
         if len(made) * len(serials) == 1 and json_file is not None:
             request = replace(request, base=replace(base, json_path=json_file))
         _announce(settings)
-        planned = plan_runs(request, progress)
-        if len(planned) > 1:
-            runs = _run_all(planned, progress)
-    if len(planned) == 1:
-        _single(planned[0], layers)
+        plan = plan_runs(request, progress)
+        alone = len(plan.runs) == 1 and not plan.left_out
+        runs = [] if alone else _run_all(plan.runs, progress)
+    if alone:
+        _single(plan.runs[0], layers)
     else:
-        _show(runs, json_file or options.work / "runs.json")
+        _show(plan, runs, json_file or options.work / "runs.json")
 
 
 def _settings(options: PhoneOptions, adb: Adb) -> PhoneSettings:
@@ -106,17 +107,20 @@ def _announce(settings: PhoneSettings) -> None:
 
 def _variants(
     models: Sequence[Path], base: BenchRequest, options: PhoneOptions, progress: Progress
-) -> list[Path]:
+) -> tuple[Sequence[Path], BenchRequest]:
+    """The models to run, and the run with the samples that are left to judge them by."""
+    from dataclasses import replace
+
     from edgepack.errors import UsageError
     from edgepack.pipeline.phone_variants import make_variants, parse_variants
 
     if options.compare is None:
-        return list(models)
+        return models, base
     if len(models) != 1:
         raise UsageError("--compare makes variants of one model", allowed="one MODEL")
     names = parse_variants(options.compare)
     made = make_variants(models[0], names, options.work / "models", base.data, progress)
-    return [variant.path for variant in made]
+    return made.models, replace(base, data=made.samples)
 
 
 def _run_all(planned: Sequence[BenchRequest], progress: Progress) -> list[BoardRun]:
@@ -144,13 +148,19 @@ def _single(request: BenchRequest, layers: bool) -> None:
     out().note(f"report: {request.json_path}")
 
 
-def _show(runs: Sequence[BoardRun], path: Path) -> None:
+def _show(plan: Plan, runs: Sequence[BoardRun], path: Path) -> None:
     from edgepack.bench.several import exit_code, runs_document, write_runs
     from edgepack.report.several import Line, show_several
 
-    write_runs(path, runs)
+    document = runs_document(runs)
+    document["left_out"] = [
+        {"model": x.model, "phone": x.phone, "error": x.error.as_dict()} for x in plan.left_out
+    ]
+    write_runs(path, document)
     lines = [Line(r.label, r.report, None if r.error is None else r.error.kind) for r in runs]
-    out().result(runs_document(runs), lambda: show_several(lines, out().console()))
+    out().result(document, lambda: show_several(lines, out().console()))
+    for x in plan.left_out:
+        out().note(f"left out: {x.model} on {x.phone}: {x.error.message.splitlines()[0]}")
     for run in runs:
         phone = None if run.report is None else run.report.phone
         for text in () if phone is None else phone.warnings:

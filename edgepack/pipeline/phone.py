@@ -74,14 +74,32 @@ def open_phones(wanted: Sequence[str], adb: Adb | None = None) -> tuple[Adb, tup
     return found, tuple(serials)
 
 
-def plan_runs(request: PhoneRequest, progress: Progress = silent) -> tuple[BenchRequest, ...]:
+@dataclass(frozen=True)
+class LeftOut:
+    """A model that edgepack's own program cannot run, and why."""
+
+    model: str
+    phone: str
+    error: UnsupportedError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What runs where, and what does not."""
+
+    runs: tuple[BenchRequest, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def plan_runs(request: PhoneRequest, progress: Progress = silent) -> Plan:
     """Build what the phones need and say what runs where.
 
     Raises:
+        UnsupportedError: no model can run.
         EdgepackError: a phone cannot be asked, a model cannot be built for it.
     """
     requests: list[BenchRequest] = []
-    refused: list[UnsupportedError] = []
+    refused: list[LeftOut] = []
     several = len(request.models) * len(request.phones) > 1
     for model in request.models:
         for serial in request.phones:
@@ -90,9 +108,7 @@ def plan_runs(request: PhoneRequest, progress: Progress = silent) -> tuple[Bench
                 project = _project(request, model, settings, progress)
             except UnsupportedError as error:
                 # one precision that edgepack's own program cannot run does not stop the others
-                first = error.message.splitlines()[0]
-                progress("left out", None, f"{model.name}: {first}")
-                refused.append(error)
+                refused.append(LeftOut(model.stem, serial, error))
                 continue
             name = f"run-{_word(serial)}.json" if several else "run.json"
             requests.append(
@@ -104,8 +120,8 @@ def plan_runs(request: PhoneRequest, progress: Progress = silent) -> tuple[Bench
                 )
             )
     if not requests:
-        raise refused[0]
-    return tuple(requests)
+        raise refused[0].error
+    return Plan(tuple(requests), tuple(refused))
 
 
 def rounds(requests: Sequence[BenchRequest]) -> list[list[BenchRequest]]:

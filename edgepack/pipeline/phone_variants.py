@@ -27,11 +27,14 @@ _RANDOM = 64  # samples to calibrate on where the user has none; the figures say
 
 
 @dataclass(frozen=True)
-class Variant:
-    """One precision of a model: its name and file."""
+class Variants:
+    """The precisions of one model: a file for each, in the order that was asked for.
 
-    name: str
-    path: Path
+    samples: an .npz of those samples that calibrated none of them; None without any.
+    """
+
+    models: tuple[Path, ...]
+    samples: Path | None
 
 
 def parse_variants(text: str) -> tuple[str, ...]:
@@ -52,20 +55,23 @@ def make_variants(
     folder: Path,
     data: Path | None = None,
     progress: Progress = silent,
-) -> tuple[Variant, ...]:
-    """Write each precision of a float model into a folder.
+) -> Variants:
+    """Write each precision of a float model into a folder, and the samples to judge them by.
 
     Args:
         model: of any format that holds floats.
-        data: samples for int8's calibration; None: random ones, good for times alone.
+        data: samples, of which those with a split of their own or a part calibrate int8; None:
+            random ones calibrate, which is good for times alone.
 
     Raises:
         UnsupportedError: the model is quantized already.
         EdgepackError: a conversion failed.
     """
     source = as_tflite(model, progress=progress).path.read_bytes()
+    sources = _sources(source, data)
     folder.mkdir(parents=True, exist_ok=True)
     made = []
+    test = sources.test
     for name in names:
         scheme = _SCHEMES[name]
         path = folder / f"{model.stem}-{name}.tflite"
@@ -74,10 +80,23 @@ def make_variants(
             path.write_bytes(source)
         else:
             recipe = QuantizeRecipe(scheme=scheme)
-            outcome = quantize_float(source, _sources(source, data), recipe, progress=progress)
+            outcome = quantize_float(source, sources, recipe, progress=progress)
             path.write_bytes(outcome.data)
-        made.append(Variant(name, path))
-    return tuple(made)
+            if scheme == "int8" and outcome.split.evaluation is not None:
+                test = outcome.split.evaluation.samples
+        made.append(path)
+    return Variants(tuple(made), None if data is None else _write(test, folder, model.stem))
+
+
+def _write(samples: Samples, folder: Path, stem: str) -> Path:
+    path = folder / f"{stem}-samples.npz"
+    # as the float model takes them: every precision quantizes them for itself
+    named = {f"input_{i}": a.astype(np.float32) for i, a in enumerate(samples.inputs)}
+    if samples.labels is not None:
+        named["y"] = samples.labels
+    with path.open("wb") as file:
+        np.savez(file, allow_pickle=False, **named)
+    return path
 
 
 def _sources(model: bytes, data: Path | None) -> Sources:
