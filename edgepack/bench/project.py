@@ -32,9 +32,11 @@ from edgepack.targets import Kind, Target, load_target
 RUN_NAME = "run.json"
 _RANDOM_SAMPLES = 10
 # Bytes a second and seconds: a board that this computer plays gets as little time as the other
-# programs leave it; with ten of them on two cores a reply was seen to take 2 s.
+# programs leave it. With ten of them on two cores a reply was seen to take 2 s, and to pause for
+# 0.3 s in the middle.
 _EMULATED_SLOWEST = 400.0
 _EMULATED_REPLY = 5.0
+_EMULATED_SETTLE = 2.0
 # Of the call and the return, which the device takes off as its counter's overhead; 5 were seen.
 _EDGE_INSTRUCTIONS = 20
 
@@ -246,7 +248,9 @@ def _timing(target: Target, inference_seconds: float) -> LinkTiming:
     timing = LinkTiming(inference=inference_seconds)
     if target.kind is not Kind.EMULATED:
         return timing
-    return replace(timing, reply=_EMULATED_REPLY, slowest=_EMULATED_SLOWEST)
+    return replace(
+        timing, reply=_EMULATED_REPLY, settle=_EMULATED_SETTLE, slowest=_EMULATED_SLOWEST
+    )
 
 
 def target_record(target: Target, emulator: Emulator | None = None) -> schema.Target:

@@ -202,7 +202,7 @@ class Transfer:
         limit = self._client.timing.inference
         if self._longest == 0.0:
             return min(_FIRST_POLL, limit / 3)
-        return min(max(1.0, _POLL_FACTOR * self._longest), limit / 3)
+        return min(max(self._client.timing.reply, _POLL_FACTOR * self._longest), limit / 3)
 
     def _take(
         self, reply: ReplyFrame, sample: _Sample, progress: _Progress
