@@ -2,8 +2,7 @@
 
 An activation q becomes q - 128 with its zero point moved alike, so that real values stay. Weights
 of int8 have zero point 0: their values become q - zero_point, where that fits int8. A weight whose
-value does not (up to 255) is split into two that do: its input channel is read twice (GATHER), and
-the accumulator is the same number.
+value does not (up to 255) is split into some that do (`wide_weights`).
 """
 
 from __future__ import annotations
@@ -15,11 +14,18 @@ import numpy as np
 
 from edgepack.convert.flatbuffer import read_model, write_model
 from edgepack.convert.rewrites.editor import Editor, Site
+from edgepack.convert.wide_weights import (
+    around_zero,
+    grouped,
+    plain_convolution,
+    read_again,
+    read_channels,
+    split,
+)
 from edgepack.errors import UnsupportedError
 from edgepack.types import Array, DType
 
 _HALF = 128
-_LIMITS = np.iinfo(np.int8)
 # operator -> axis of its weights that counts input channels; None where each output channel has one
 _INPUT_AXIS = {"CONV_2D": 3, "FULLY_CONNECTED": 1, "DEPTHWISE_CONV_2D": None}
 # Operators whose int8 kernels take what the uint8 ones took, with every zero point moved.
@@ -67,10 +73,10 @@ def to_int8(data: bytes) -> tuple[bytes, list[str]]:
         UnsupportedError: an operator whose int8 kernel would compute something else.
     """
     editor = Editor(read_model(data))
-    split = 0
+    repeated = 0
     for name in _INPUT_AXIS:
         for site in editor.sites(name):
-            split += _weights(editor, site)
+            repeated += _weights(editor, site)
     for graph in editor.model.subgraphs:
         for operator in graph.operators or []:
             _check(editor, Site(graph, operator))
@@ -80,9 +86,9 @@ def to_int8(data: bytes) -> tuple[bytes, list[str]]:
         for site in list(editor.sites(name)):
             site.operator.opcodeIndex = editor.opcode(name, version)
     warnings = [INTERFACE]
-    if split:
+    if repeated:
         warnings.append(
-            f"{split} input channels are read twice, because their weights reach beyond int8 "
+            f"{repeated} input channels are read again, because their weights reach beyond int8 "
             "around the zero point: this costs multiplications, but no accuracy"
         )
     return write_model(editor.model), warnings
@@ -124,7 +130,7 @@ def _shift(editor: Editor, graph: Any, index: int) -> None:
 
 
 def _weights(editor: Editor, site: Site) -> int:
-    """Make the weights of an operator int8 with zero point 0; how many channels are read twice."""
+    """Make the weights of an operator int8 with zero point 0; how many channels are read again."""
     inputs = editor.inputs(site)
     graph, index = site.graph, inputs[1]
     if not _is_quantized_uint8(editor, graph, index):
@@ -136,58 +142,52 @@ def _weights(editor: Editor, site: Site) -> int:
             next_step="convert the original model again, to int8",
         )
     old = graph.tensors[index].quantization
-    real = value.astype(np.int16) - int(old.zeroPoint[0])
-    beyond = (real < _LIMITS.min) | (real > _LIMITS.max)
-    extra: list[int] = []
-    if beyond.any():
-        axis = _INPUT_AXIS[editor.name(site.operator)]
-        if axis is None:
-            raise UnsupportedError(
-                f"the weights {editor.tensor_name(graph, index)!r} of DEPTHWISE_CONV_2D reach "
-                f"{int(np.abs(real).max())} around their zero point, beyond int8",
-                allowed=f"{_LIMITS.min} to {_LIMITS.max}",
-                next_step="convert the original model again, to int8",
-            )
-        others = tuple(i for i in range(real.ndim) if i != axis)
-        extra = [int(channel) for channel in np.flatnonzero(beyond.any(axis=others))]
-        clipped = real.clip(_LIMITS.min, _LIMITS.max)
-        rest = np.take(real - clipped, extra, axis=axis)
-        real = np.concatenate([clipped, rest], axis=axis)
-        inputs[0] = _read_twice(editor, site, inputs[0], real.shape[axis], extra)
-    made = editor.add_constant(graph, real.astype(np.int8), editor.tensor_name(graph, index))
-    graph.tensors[made].quantization = _symmetric(old.scale)
-    inputs[1] = made
+    axis = _INPUT_AXIS[editor.name(site.operator)]
+    real = around_zero(value, np.asarray(old.zeroPoint), old.quantizedDimension)
+    if axis is None and (real != real.astype(np.int8)).any():
+        return _grouped(editor, site, real)
+    made, extra = (real.astype(np.int8), []) if axis is None else split(real, axis)
+    if extra:
+        assert axis is not None
+        gather, inputs[0] = read_again(editor, graph, inputs[0], extra, real.shape[axis])
+        _insert(site, gather)
+    inputs[1] = _add_weights(editor, graph, index, made, old.quantizedDimension)
     site.operator.inputs = np.array(inputs, np.int32)
     return len(extra)
 
 
-def _symmetric(scale: Any) -> Any:
+def _grouped(editor: Editor, site: Site, real: Array) -> int:
+    """A DEPTHWISE_CONV_2D whose weights reach beyond int8 as a CONV_2D with groups."""
     from ai_edge_litert import schema_py_generated as schema
 
+    inputs, options = editor.inputs(site), site.operator.builtinOptions
+    channels = editor.shape(site.graph, inputs[0])[-1]
+    made, order = grouped(real, real.shape[3] // channels)
+    gather, inputs[0] = read_channels(editor, site.graph, inputs[0], order)
+    inputs[1] = _add_weights(editor, site.graph, inputs[1], made, 0)
+    _insert(site, gather)
+    site.operator.builtinOptions = plain_convolution(options)
+    site.operator.builtinOptionsType = schema.BuiltinOptions.Conv2DOptions
+    site.operator.opcodeIndex = editor.opcode("CONV_2D", _VERSIONS["CONV_2D"])
+    site.operator.inputs = np.array(inputs, np.int32)
+    return len(order) - channels
+
+
+def _add_weights(editor: Editor, graph: Any, like: int, value: Array, axis: int) -> int:
+    """int8 weights with zero point 0 and the scales of other ones."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    made = editor.add_constant(graph, value, editor.tensor_name(graph, like))
+    scale = graph.tensors[like].quantization.scale
     quantization = schema.QuantizationParametersT()
     quantization.scale = np.asarray(scale, np.float32)
     quantization.zeroPoint = np.zeros(len(scale), np.int64)
-    return quantization
-
-
-def _read_twice(editor: Editor, site: Site, tensor: int, total: int, extra: list[int]) -> int:
-    """A copy of a tensor whose last axis has some of its channels once more, at the end."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    graph = site.graph
-    shape = editor.shape(graph, tensor)
-    channels = total - len(extra)
-    if shape[-1] != channels:
-        raise UnsupportedError(
-            f"a dense layer over {list(shape)} has uint8 weights beyond int8",
-            next_step="convert the original model again, to int8",
-        )
-    order = np.array([*range(channels), *extra], np.int32)
-    indices = editor.add_constant(graph, order, "channels")
-    made = editor.add_tensor(graph, (*shape[:-1], total), tensor, "channels_twice")
-    options = schema.GatherOptionsT()
-    options.axis = len(shape) - 1
-    gather = editor.operator("GATHER", [tensor, indices], [made], options)
-    place = next(i for i, o in enumerate(graph.operators) if o is site.operator)
-    graph.operators.insert(place, gather)
+    quantization.quantizedDimension = axis
+    graph.tensors[made].quantization = quantization
     return made
+
+
+def _insert(site: Site, operator: Any) -> None:
+    """Put an operator in front of another."""
+    place = next(i for i, o in enumerate(site.graph.operators) if o is site.operator)
+    site.graph.operators.insert(place, operator)

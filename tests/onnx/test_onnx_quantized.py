@@ -161,21 +161,61 @@ def test_what_stays_float_is_said(tmp_path: Path) -> None:
     assert done.parity[0].max_abs < 1e-5
 
 
-def test_asymmetric_weights_are_refused_with_the_node(tmp_path: Path) -> None:
-    g = Graph()
-    g.constant("s", np.float32(0.05))
-    g.constant("z", np.int8(0))
-    g.constant("zw", np.int8(3))
-    g.constant("w", np.arange(-12, 12, dtype=np.int8).reshape(6, 4))
+# weights' type, their zero points, shape (outputs, inputs per group, rows, columns), groups,
+# and whether weights need more than eight bits without their zero point
+ASYMMETRIC: dict[str, tuple[str, list[int], tuple[int, ...], int, bool]] = {
+    "fits": ("int8", [3], (8, 4), 1, False),
+    "dense": ("uint8", [100], (8, 6), 1, True),
+    "conv": ("uint8", [131], (4, 6, 3, 3), 1, True),
+    "per_channel": ("int8", [-90, 0, 90, 127], (4, 6, 3, 3), 1, True),
+    "depthwise": ("uint8", [100], (6, 1, 3, 3), 6, True),
+    "nine_bits": ("uint8", [0], (6, 1, 3, 3), 6, True),
+}
+
+
+def asymmetric(name: str, path: Path) -> Path:
+    """A layer with weights of all values, whose zero points are not in the middle."""
+    kind, zeros, shape, groups, _ = ASYMMETRIC[name]
+    g = Graph(seed=3)
+    limits = np.iinfo(kind)
+    low, high = (-100, 101) if name == "fits" else (limits.min, limits.max + 1)
+    stored = g.generator.integers(low, high, shape).astype(kind)
+    stored.flat[:2] = low, high - 1
+    scale = np.float32(0.002) * np.arange(1, len(zeros) + 1, dtype=np.float32)
+    zero: Any = np.array(zeros, kind)
+    if len(zeros) == 1:
+        scale, zero = scale[0], zero[0]
+    for key, value in (("s", 0.05), ("t", 0.11)):
+        g.constant(key, np.float32(value))
+    g.constant("z", np.uint8(117))
+    g.constant("w", stored if len(shape) == 4 else stored.T)
+    g.constant("sw", scale)
+    g.constant("zw", zero)
     g.node("QuantizeLinear", ["x", "s", "z"], "q")
     g.node("DequantizeLinear", ["q", "s", "z"], "d")
-    g.node("DequantizeLinear", ["w", "s", "zw"], "wd")
-    g.node("MatMul", ["d", "wd"], "m")
-    g.node("QuantizeLinear", ["m", "s", "z"], "p")
-    g.node("DequantizeLinear", ["p", "s", "z"], "y")
-    path = g.save(tmp_path / "odd.onnx", {"x": [1, 6]}, {"y": [1, 4]})
-    with pytest.raises(UnsupportedError, match=r"weights of MatMul \(node m_node\).*zero point 3"):
-        convert(path, tmp_path, ConvertOptions())
+    g.node("DequantizeLinear", ["w", "sw", "zw"], "wd", **({"axis": 0} if len(zeros) > 1 else {}))
+    if len(shape) == 4:
+        g.node("Conv", ["d", "wd"], "m", group=groups, pads=[1, 1, 1, 1], kernel_shape=[3, 3])
+        shapes = [1, shape[1] * groups, 5, 5], [1, shape[0], 5, 5]
+    else:
+        g.node("MatMul", ["d", "wd"], "m")
+        shapes = [1, shape[1]], [1, shape[0]]
+    g.node("QuantizeLinear", ["m", "t", "z"], "p")
+    g.node("DequantizeLinear", ["p", "t", "z"], "y")
+    return g.save(path, {"x": shapes[0]}, {"y": shapes[1]})
+
+
+@pytest.mark.parametrize("name", ASYMMETRIC)
+def test_asymmetric_weights_compute_the_same(name: str, tmp_path: Path) -> None:
+    done = convert(asymmetric(name, tmp_path / "odd.onnx"), tmp_path, ConvertOptions())
+    assert done.parity[0].max_abs <= 1
+    is_wide = ASYMMETRIC[name][-1]
+    assert ("GATHER" in done.report["operators"]) is is_wide
+    assert any("input channels again" in text for text in done.warnings) is is_wide
+    model = read_model(done.path.read_bytes())
+    for tensor in model.subgraphs[0].tensors:
+        if model.buffers[tensor.buffer].data is not None and tensor.type == 9:  # INT8, constant
+            assert not np.any(tensor.quantization.zeroPoint)
 
 
 def test_an_unknown_operator_is_named(tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from edgepack.convert.qdq import moves, padding
-from edgepack.convert.qdq.graph import KEEPING, Constant, Op, Quant, clip_bounds
+from edgepack.convert.qdq import moves, padding, weights
+from edgepack.convert.qdq.graph import KEEPING, Op, Quant, clip_bounds
 from edgepack.convert.qdq.moves import constant_of
 from edgepack.convert.qdq.writer import TO_LAST, Writer
+from edgepack.convert.wide_weights import plain_convolution
 from edgepack.errors import UnsupportedError
-from edgepack.types import Array
 
 _ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}
 # what TFLite's int8 kernels write, whatever the graph says (tensorflow.org/lite/performance/
@@ -119,56 +119,14 @@ def _fused(options: Any, op: Op) -> Any:
     return options
 
 
-def _weights(w: Writer, op: Op, value: Array, quant: Quant | None, axis: int) -> int:
-    """Weights in TFLite's order, whose scales count along `axis`.
-
-    Raises:
-        UnsupportedError: they are asymmetric, which TFLite's kernels do not compute.
-    """
-    if quant is not None and np.any(quant.zero != 0):
-        raise UnsupportedError(
-            f"the weights of {op} have the zero point {int(quant.zero.reshape(-1)[0])}",
-            allowed="symmetric int8 weights (zero point 0; of uint8: 128)",
-            next_step="quantize again with weight_type=QInt8 and WeightSymmetric",
-        )
-    moved = None if quant is None else Quant(quant.scale, quant.zero, axis)
-    if quant is not None and quant.scale.size == 1:
-        moved = Quant(quant.scale, quant.zero, 0)
-    ordered = np.ascontiguousarray(value)
-    return w.tensor(op.inputs[1], ordered.shape, moved, ordered)
-
-
-def _bias(w: Writer, op: Op, weights: Constant, count: int) -> list[int]:
-    """The bias as int32 at the product of the two scales (the specification above), or as float."""
-    if len(op.inputs) < 3 or not op.inputs[2]:
-        return []
-    bias, source = constant_of(w, op, 2), w.quant(op.inputs[0])
-    if source is None or weights.quant is None:
-        value = np.broadcast_to(bias.real.reshape(-1), (count,)).astype(np.float32)
-        return [w.tensor(op.inputs[2], (count,), None, value)]
-    scale = (weights.quant.scale.astype(np.float32) * source.scale[0]).astype(np.float32)
-    quant = Quant(scale, np.zeros(scale.size, np.int64), 0)
-    # ONNX Runtime computes the scale in another precision: the integers are what counts
-    if bias.quant is not None and np.allclose(bias.quant.scale, scale, rtol=1e-5):
-        stored = bias.value.reshape(-1)
-    else:
-        stored = np.rint(bias.real.reshape(-1).astype(np.float64) / scale)
-    stored = np.broadcast_to(np.clip(stored, -(2**31), 2**31 - 1), (count,)).astype(np.int32)
-    return [w.tensor(op.inputs[2], (count,), quant, stored)]
-
-
 def _conv(w: Writer, op: Op, quant: Quant | None) -> None:
-    weights = constant_of(w, op, 1)
-    value = weights.value
+    constant = constant_of(w, op, 1)
+    value = constant.value
     window = padding.window_of(w, op, value.shape[2:])
     channels = w.shape(op.inputs[0])[1]
     group = int(op.attributes.get("group", 1))
     is_depthwise = group == channels and value.shape[1] == 1 and group > 1
     image, pad = padding.padded(w, op, window, 0.0)
-    # O1HW -> 1HWO for depthwise, OIHW -> OHWI else
-    order = (1, 2, 3, 0) if is_depthwise else TO_LAST
-    axis = 3 if is_depthwise else 0
-    filters = _weights(w, op, value.transpose(order), weights.quant, axis)
     schema = w.schema
     options = schema.DepthwiseConv2DOptionsT() if is_depthwise else schema.Conv2DOptionsT()
     if is_depthwise:
@@ -176,39 +134,45 @@ def _conv(w: Writer, op: Op, quant: Quant | None) -> None:
     options.padding = pad
     options.strideH, options.strideW = window.strides
     options.dilationHFactor, options.dilationWFactor = window.dilations
+    _fused(options, op)
+    if is_depthwise:  # O1HW -> 1HWO
+        made = weights.depthwise(w, op, value.transpose(1, 2, 3, 0), constant.quant, image)
+    else:
+        made = weights.ordinary(w, op, value.transpose(TO_LAST), constant.quant, image)
     w.operator(
-        "DEPTHWISE_CONV_2D" if is_depthwise else "CONV_2D",
-        [image, filters, *_bias(w, op, weights, value.shape[0])],
+        "DEPTHWISE_CONV_2D" if made.is_depthwise else "CONV_2D",
+        [made.source, made.filters, *weights.bias(w, op, constant, value.shape[0])],
         [w.new(op, quant, last=True)],
-        _fused(options, op),
+        plain_convolution(options) if is_depthwise and not made.is_depthwise else options,
     )
 
 
 def _dense(w: Writer, op: Op, quant: Quant | None) -> None:
-    if op.inputs[1] not in w.source.constants:
+    if op.inputs[1] not in w.source.constants or len(w.shape(op.inputs[1])) > 2:
         _batch_matmul(w, op, quant)
         return
-    weights = constant_of(w, op, 1)
+    constant = constant_of(w, op, 1)
     get = op.attributes.get
     if get("transA", 0) or get("alpha", 1.0) != 1.0 or get("beta", 1.0) != 1.0:
         raise UnsupportedError(f"{op} has transA, alpha or beta", allowed="transA=0, alpha=beta=1")
-    value, is_transposed = weights.value, bool(get("transB", 0))
+    value, is_transposed = constant.value, bool(get("transB", 0))
     if value.ndim != 2:
         raise UnsupportedError(f"the weights of {op} have {value.ndim} axes", allowed="2")
     units = 0 if is_transposed else 1
-    scales = weights.quant
+    scales = constant.quant
     if scales is not None and scales.scale.size > 1 and scales.axis != units:
         raise UnsupportedError(f"the weights of {op} have a scale per input, not per output")
-    filters = _weights(w, op, value if is_transposed else value.T, scales, 0)
+    filters = value if is_transposed else value.T
+    made = weights.ordinary(w, op, filters, scales, w.get(op.inputs[0]))
     options = _fused(w.schema.FullyConnectedOptionsT(), op)
     options.keepNumDims = len(w.shape(op.inputs[0])) > 2
-    inputs = [w.get(op.inputs[0]), filters, *_bias(w, op, weights, value.shape[units])]
+    inputs = [made.source, made.filters, *weights.bias(w, op, constant, value.shape[units])]
     w.operator("FULLY_CONNECTED", inputs, [w.new(op, quant)], options)
 
 
 def _batch_matmul(w: Writer, op: Op, quant: Quant | None) -> None:
     if op.kind != "MatMul" or op.activation != "NONE":
-        raise UnsupportedError(f"{op} has weights that are computed at run time")
+        raise UnsupportedError(f"{op} has weights that are computed, or of more than two axes")
     inputs = [w.get(name) for name in op.inputs[:2]]
     w.operator("BATCH_MATMUL", inputs, [w.new(op, quant)], w.schema.BatchMatMulOptionsT())
 

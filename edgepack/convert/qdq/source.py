@@ -74,6 +74,7 @@ class QuantSource:
         w.graph.inputs = np.array(inputs, np.int32)
         w.graph.outputs = np.array(outputs, np.int32)
         names = [[entry["name"] for entry in self.description[k]] for k in ("inputs", "outputs")]
+        self.warnings += w.notes
         self._tell(w)
         return with_signature(write_model(w.model), *names)
 

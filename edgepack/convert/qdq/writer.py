@@ -37,6 +37,7 @@ class Writer:
         self.model.subgraphs, self.model.operatorCodes = [self.graph], []
         self.model.buffers = [schema.BufferT()]
         self.editor = Editor(self.model)
+        self.notes: list[str] = []  # what the user should know
         self.shapes: dict[str, Shape] = dict(graph.shapes)
         # (value, channels last) -> tensor
         self._held: dict[tuple[str, bool], int] = {}
