@@ -13,7 +13,17 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from edgepack.compress import cluster, distill, low_rank, prune_magnitude, prune_structured, train
+from edgepack.compress import (
+    cluster,
+    distill,
+    low_rank,
+    prune_magnitude,
+    prune_obd,
+    prune_obs,
+    prune_pattern,
+    prune_structured,
+    train,
+)
 from edgepack.compress.context import Context, Outcome
 
 
@@ -27,6 +37,9 @@ class Method:
 
 METHODS: dict[str, Method] = {
     prune_magnitude.NAME: Method(prune_magnitude.Config, prune_magnitude.run),
+    prune_obd.NAME: Method(prune_obd.Config, prune_obd.run),
+    prune_obs.NAME: Method(prune_obs.Config, prune_obs.run),
+    prune_pattern.NAME: Method(prune_pattern.Config, prune_pattern.run),
     prune_structured.NAME: Method(prune_structured.Config, prune_structured.run),
     low_rank.NAME: Method(low_rank.Config, low_rank.run),
     cluster.NAME: Method(cluster.Config, cluster.run),
@@ -37,6 +50,9 @@ METHODS: dict[str, Method] = {
 # One `[[compress]]` table of edgepack.toml; `method` tells which.
 Step = Annotated[
     prune_magnitude.Config
+    | prune_obd.Config
+    | prune_obs.Config
+    | prune_pattern.Config
     | prune_structured.Config
     | low_rank.Config
     | cluster.Config

@@ -26,6 +26,16 @@ def score(model: Any, samples: Samples) -> Metric | None:
     Raises:
         DataError: the samples do not fit the model's inputs.
     """
+    output = outputs_of(model, samples)
+    return None if output is None else evaluate(output, samples.labels)
+
+
+def outputs_of(model: Any, samples: Samples) -> Array | None:
+    """The output of a model for samples, axis 0 the sample; None where it has several outputs.
+
+    Raises:
+        DataError: the samples do not fit the model's inputs.
+    """
     check_inputs(model, samples)
     parts = []
     for start in range(0, len(samples), _BATCH):
@@ -35,7 +45,7 @@ def score(model: Any, samples: Samples) -> Metric | None:
         if isinstance(output, list | tuple | dict):
             return None
         parts.append(np.asarray(output))
-    return evaluate(np.concatenate(parts), samples.labels)
+    return np.concatenate(parts)
 
 
 def check_inputs(model: Any, samples: Samples) -> None:
