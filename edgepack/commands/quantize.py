@@ -25,6 +25,7 @@ class Scheme(StrEnum):
     PER_TENSOR = "int8-per-tensor"
     INT16X8 = "int16x8"
     INT4 = "int4"
+    INT2 = "int2"
     DYNAMIC = "dynamic"
     FLOAT16 = "float16"
 

@@ -12,6 +12,7 @@ from edgepack.quantize.finish import drop_unused, set_versions
 from edgepack.quantize.float_lstm import SLOTS as LSTM_SLOTS
 from edgepack.quantize.layers import Adjustments, layer_at
 from edgepack.quantize.params import (
+    INT8_WEIGHTS,
     QParams,
     activation_params,
     store_weights,
@@ -148,7 +149,7 @@ class _Applier:
             stored = layer.nearest() if given is None else given
             tensor = inputs[slots.weights]
             inputs[slots.weights] = self._constant(
-                g, tensor, stored, layer.dtype, scales, layer.axis or 0, unique
+                g, tensor, stored, layer.grid.dtype, scales, layer.axis or 0, unique
             )
         self._layer_bias(key, inputs, slots, source, scales, scheme)
 
@@ -195,8 +196,8 @@ class _Applier:
             for slot in (recurrent, weights):
                 value = self.editor.constant(graph, inputs[slot])
                 assert value is not None
-                scale = weight_scales(value, DType.INT8, None)
-                stored = store_weights(value, scale, DType.INT8, None)
+                scale = weight_scales(value, INT8_WEIGHTS, None)
+                stored = store_weights(value, scale, INT8_WEIGHTS, None)
                 inputs[slot] = self._constant(
                     g, inputs[slot], stored, DType.INT8, scale, 0, "weights"
                 )

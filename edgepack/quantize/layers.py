@@ -9,11 +9,19 @@ from typing import Any
 import numpy as np
 
 from edgepack.convert.rewrites.editor import Editor
-from edgepack.quantize.params import QParams, along, store_weights, weight_scales
+from edgepack.quantize.params import (
+    INT4_WEIGHTS,
+    INT8_WEIGHTS,
+    QParams,
+    WeightGrid,
+    along,
+    store_weights,
+    weight_scales,
+)
 from edgepack.quantize.plan import OpKey, Plan, weighted_slots
-from edgepack.quantize.policy import INT4_PER_TENSOR, INT4_WEIGHTS, WEIGHTED
+from edgepack.quantize.policy import INT2_OPS, INT4_OPS, INT4_PER_TENSOR, WEIGHTED
 from edgepack.quantize.schemes import OpScheme
-from edgepack.types import Array, DType
+from edgepack.types import Array
 
 _ACCUMULATOR_BITS = 30  # a bias beyond this leaves no room for the sum
 
@@ -28,7 +36,7 @@ class Layer:
         name: of its output tensor.
         weights, bias: in float; bias None where it has none.
         scales: of the weights, one or one per output channel.
-        dtype: type of the stored weights.
+        grid: of the stored weights.
         axis: of the output channels where each has a scale, else None.
         source: how its input is stored.
     """
@@ -39,13 +47,13 @@ class Layer:
     weights: Array
     bias: Array | None
     scales: Array
-    dtype: DType
+    grid: WeightGrid
     axis: int | None
     source: QParams
 
     def nearest(self) -> Array:
         """The weights as stored, each rounded to the nearest."""
-        return store_weights(self.weights, self.scales, self.dtype, self.axis)
+        return store_weights(self.weights, self.scales, self.grid, self.axis)
 
     def real(self, stored: Array) -> Array:
         """Stored weights as real numbers, float32."""
@@ -89,19 +97,20 @@ def layer_at(editor: Editor, plan: Plan, key: OpKey) -> Layer | None:
     source = plan.slots[g, position, slots.x]
     assert weights is not None and source is not None
     bias = editor.constant(graph, inputs[slots.bias]) if slots.bias < len(inputs) else None
-    dtype, axis = weight_form(op, plan.schemes[key])
+    grid, axis = weight_form(op, plan.schemes[key])
     floor = _bias_floor(bias, source.scale, axis, weights.shape)
-    scales = weight_scales(weights, dtype, axis, floor)
-    return Layer(key, op, name, weights, bias, scales, dtype, axis, source)
+    scales = weight_scales(weights, grid, axis, floor)
+    return Layer(key, op, name, weights, bias, scales, grid, axis, source)
 
 
-def weight_form(op: str, scheme: OpScheme) -> tuple[DType, int | None]:
-    """Type of an operator's weights, and the axis of their scales (None for one scale)."""
-    dtype = scheme.weights
-    if dtype is DType.INT4 and op not in INT4_WEIGHTS:
-        dtype = DType.INT8
-    per_channel = scheme.per_channel and not (dtype is DType.INT4 and op in INT4_PER_TENSOR)
-    return dtype, WEIGHTED[op].axis if per_channel else None
+def weight_form(op: str, scheme: OpScheme) -> tuple[WeightGrid, int | None]:
+    """The grid of an operator's weights, and the axis of their scales (None for one scale)."""
+    grid = scheme.weights
+    known = INT4_OPS if grid == INT4_WEIGHTS else INT2_OPS
+    if grid.is_coarse and op not in known:
+        grid = INT8_WEIGHTS
+    per_channel = scheme.per_channel and not (grid == INT4_WEIGHTS and op in INT4_PER_TENSOR)
+    return grid, WEIGHTED[op].axis if per_channel else None
 
 
 def _bias_floor(

@@ -17,9 +17,42 @@ _RANGES = {
     DType.INT32: (-(2**31), 2**31 - 1),
     DType.INT64: (-(2**63), 2**63 - 1),
 }
-# Of weights: symmetric, the lowest value unused (TFLite quantization spec: restricted range).
-WEIGHT_LEVELS = {DType.INT4: 7, DType.INT8: 127, DType.INT16: 32767}
 _UNIT = np.float32(1.0)
+_CLIP_STEPS, _LEAST_CLIP = 40, 0.2  # clips tried for few levels, down to this share of the largest
+_FAINT = 2.0**-16  # scale of a channel of zeros that has no 0, as a share of the others' largest
+
+
+@dataclass(frozen=True)
+class WeightGrid:
+    """Which integers stand for weights; symmetric, the lowest of the type unused (TFLite
+    quantization spec: restricted range).
+
+    Attributes:
+        dtype: that stores them in the file.
+        largest: of them; the least is as far below 0.
+        odd: only odd ones, which have no 0: then two bits tell -3, -1, 1 and 3 apart.
+    """
+
+    dtype: DType
+    largest: int
+    odd: bool = False
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether so few levels that cutting off large weights makes the others' error less."""
+        return self.largest <= INT4_WEIGHTS.largest
+
+    def nearest(self, scaled: Array) -> Array:
+        """Weights over their scale as integers (in the type of `scaled`)."""
+        whole = 2.0 * np.floor(scaled / 2.0) + 1.0 if self.odd else np.rint(scaled)
+        return np.asarray(np.clip(whole, -self.largest, self.largest), scaled.dtype)
+
+
+# No kernel's type has 2 bits: a byte each in the file, which edgepack's C runtime stores as indices
+# of 2 bits (ops/shared/coded_table.py).
+INT2_WEIGHTS = WeightGrid(DType.INT8, 3, odd=True)
+INT4_WEIGHTS = WeightGrid(DType.INT4, 7)
+INT8_WEIGHTS = WeightGrid(DType.INT8, 127)
 
 
 @dataclass(frozen=True)
@@ -74,26 +107,52 @@ def activation_params(low: float, high: float, dtype: DType) -> QParams:
 
 
 def weight_scales(
-    weights: Array, dtype: DType, axis: int | None, floor: Array | None = None
+    weights: Array, grid: WeightGrid, axis: int | None, floor: Array | None = None
 ) -> Array:
     """Symmetric scales of weights, float32.
 
     Args:
         weights: real values.
-        dtype: INT4 or INT8.
+        grid: of what they are stored as.
         axis: of the output channels, for a scale each; None for one scale.
         floor: a lower bound for each scale (what the bias needs to fit 32 bits), or None.
 
     Returns:
-        [channels], or [1]. A channel of zeros gets the largest scale of the others, or 1.
+        [channels], or [1]. A channel of zeros gets the largest scale of the others, or 1; where the
+        grid has no 0, one that makes it hardly anything.
     """
-    others = None if axis is None else tuple(i for i in range(weights.ndim) if i != axis)
-    largest = np.abs(weights).max(axis=others).reshape(-1)
-    scales = (largest / WEIGHT_LEVELS[dtype]).astype(np.float32)
+    others = tuple(i for i in range(weights.ndim) if i != axis)
+    clip = np.abs(weights).max(axis=others) if not grid.odd else best_clip(weights, grid, axis)
+    scales = (clip.reshape(-1) / grid.largest).astype(np.float32)
     usable = scales >= np.finfo(np.float32).tiny
-    scales[~usable] = scales[usable].max() if usable.any() else _UNIT
+    widest = scales[usable].max() if usable.any() else _UNIT
+    scales[~usable] = widest * np.float32(_FAINT) if grid.odd else widest
     least = np.zeros(1, np.float32) if floor is None else floor.astype(np.float32)
     return np.asarray(np.maximum(scales, least), np.float32)
+
+
+def best_clip(weights: Array, grid: WeightGrid, axis: int | None) -> Array:
+    """The largest magnitudes that leave least squared error, of those that were tried.
+
+    Args:
+        weights: real values.
+        grid: of what they are stored as.
+        axis: of the output channels, for a clip each; None for one.
+
+    Returns:
+        float32, of a shape that broadcasts over the weights.
+    """
+    others = tuple(i for i in range(weights.ndim) if i != axis)
+    largest = np.abs(weights).max(axis=others, keepdims=True).astype(np.float32)
+    found, best = largest, np.full(largest.shape, np.inf)
+    for share in np.linspace(1.0, _LEAST_CLIP, _CLIP_STEPS, dtype=np.float32):
+        clip = largest * share
+        scale = np.maximum(clip / np.float32(grid.largest), np.finfo(np.float32).tiny)
+        stored = grid.nearest(np.clip(weights, -clip, clip) / scale) * scale
+        error = ((stored - weights) ** 2).sum(axis=others, keepdims=True)
+        found = np.where(error < best, clip, found)
+        best = np.minimum(error, best)
+    return np.asarray(found, np.float32)
 
 
 def along(scales: Array, ndim: int, axis: int | None) -> Array:
@@ -104,9 +163,7 @@ def along(scales: Array, ndim: int, axis: int | None) -> Array:
     return scales.reshape(shape)
 
 
-def store_weights(weights: Array, scales: Array, dtype: DType, axis: int | None) -> Array:
+def store_weights(weights: Array, scales: Array, grid: WeightGrid, axis: int | None) -> Array:
     """Weights as stored, int8 elements, nearest, within the symmetric range."""
-    levels = WEIGHT_LEVELS[dtype]
     scaled = weights.astype(np.float64) / along(scales, weights.ndim, axis).astype(np.float64)
-    element = np.int16 if dtype is DType.INT16 else np.int8
-    return np.asarray(np.rint(scaled).clip(-levels, levels), element)
+    return np.asarray(grid.nearest(scaled), np.int8)

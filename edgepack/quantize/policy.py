@@ -40,9 +40,11 @@ WEIGHTED: Mapping[str, Weighted] = {
     "FULLY_CONNECTED": Weighted(0, 1, 2, 0),
     "TRANSPOSE_CONV": Weighted(2, 1, 3, 0),
 }
-INT4_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+INT4_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 # Kernels that read int4 weights with one scale alone.
 INT4_PER_TENSOR = ("FULLY_CONNECTED",)
+# Kernels that read weights as indices of a few bits (docs/coded_weights.md).
+INT2_OPS = ("CONV_2D", "FULLY_CONNECTED")
 
 SAME = frozenset(
     """

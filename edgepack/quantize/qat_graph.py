@@ -19,16 +19,16 @@ from edgepack.errors import UnsupportedError
 from edgepack.quantize import qat_ops
 from edgepack.quantize.layers import weight_form
 from edgepack.quantize.observe import Key
-from edgepack.quantize.params import WEIGHT_LEVELS, QParams
+from edgepack.quantize.params import QParams, along, best_clip
 from edgepack.quantize.plan import OpKey, Plan, Range
 from edgepack.quantize.policy import WEIGHTED, Kind, kind_of
 from edgepack.quantize.qat_numbers import Value
 from edgepack.quantize.qat_range import MAX_FACTOR, LearnedRange
 from edgepack.quantize.schemes import OpScheme
-from edgepack.types import Array, DType
+from edgepack.types import Array
 
 _SHOWN = 6
-_CLIP_STEPS = 40  # clips tried for weights of few levels
+_LEAST_CLIP = 1e-12  # of weights that are all 0
 
 
 @dataclass(frozen=True)
@@ -254,7 +254,7 @@ class Simulation:
             if (0, node.position) in self.clips:
                 tensor = node.inputs[WEIGHTED[node.op].weights]
                 clip = np.asarray(self.clip((0, node.position)))
-                values[tensor] = np.clip(values[tensor], -clip, clip)
+                values[tensor] = _exported(node, np.clip(values[tensor], -clip, clip))
         for tensor, value in values.items():
             graph.tensors[tensor].buffer = editor.add_buffer(np.asarray(value, np.float32))
         return write_model(model)
@@ -272,23 +272,27 @@ class Simulation:
         return {(0, t): self.ranges[root].params() for t, root in self._of.items()}
 
 
+def _exported(node: Node, weights: Array) -> Array:
+    """Trained weights so that rounding them again gives the integers of the training."""
+    assert node.scheme is not None
+    grid, axis = weight_form(node.op, node.scheme)
+    if not grid.odd:  # the largest one alone decides of the scale
+        return weights
+    others = tuple(i for i in range(weights.ndim) if i != axis)
+    scales = np.abs(weights).max(axis=others).reshape(-1) / np.float32(grid.largest)
+    wide = along(np.where(scales > 0, scales, np.float32(1.0)), weights.ndim, axis)
+    return np.asarray(grid.nearest(weights / wide) * wide, np.float32)
+
+
 def _clip_start(node: Node) -> Array:
     """Where the weights' clips begin: the largest weight, or with few levels the least error."""
     assert node.scheme is not None
-    dtype, axis = weight_form(node.op, node.scheme)
+    grid, axis = weight_form(node.op, node.scheme)
     weights = node.constants[WEIGHTED[node.op].weights]
     assert weights is not None
-    others = tuple(i for i in range(weights.ndim) if i != axis)
-    largest = np.maximum(np.abs(weights).max(axis=others, keepdims=True), 1e-12)
-    if dtype is not DType.INT4:
-        return np.asarray(largest, np.float32)
-    levels = WEIGHT_LEVELS[dtype]
-    best, found = np.full(largest.shape, np.inf), largest
-    for step in range(_CLIP_STEPS):
-        clip = largest * (1.0 - step / _CLIP_STEPS * 0.8)
-        scale = clip / levels
-        stored = np.rint(np.clip(weights, -clip, clip) / scale) * scale
-        error = ((stored - weights) ** 2).sum(axis=others, keepdims=True)
-        found = np.where(error < best, clip, found)
-        best = np.minimum(error, best)
-    return np.asarray(found, np.float32)
+    if grid.is_coarse:
+        found = best_clip(weights, grid, axis)
+    else:
+        others = tuple(i for i in range(weights.ndim) if i != axis)
+        found = np.abs(weights).max(axis=others, keepdims=True)
+    return np.asarray(np.maximum(found, _LEAST_CLIP), np.float32)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from edgepack.quantize.params import WEIGHT_LEVELS
+from edgepack.quantize.params import WeightGrid
 from edgepack.types import DType
 
 LIMITS = {DType.INT8: (-128.0, 127.0), DType.INT16: (-32768.0, 32767.0)}
@@ -96,24 +96,25 @@ def quantize(value: Value, grid: Grid) -> Value:
     return Value(tf.clip_by_value(units, *grid.limits()), grid)
 
 
-def weight_grid(weights: Any, clip: Any, dtype: DType, axis: int | None) -> tuple[Any, Any]:
+def weight_grid(weights: Any, clip: Any, grid: WeightGrid, axis: int | None) -> tuple[Any, Any]:
     """Weights in units, and their scales; as `params.weight_scales` on the clipped weights.
 
     Args:
         weights: real values.
         clip: the largest magnitude allowed, of a shape that broadcasts over the weights.
-        dtype: INT8 or INT4.
+        grid: of what they are stored as.
         axis: of the output channels, or None for one scale.
     """
     import tensorflow as tf
 
     clipped = tf.clip_by_value(weights, -clip, clip)
     others = [i for i in range(len(weights.shape)) if i != axis]
-    levels = float(WEIGHT_LEVELS[dtype])
+    levels = float(grid.largest)
     scale = tf.reduce_max(tf.abs(clipped), axis=others, keepdims=True) / levels
     scale = tf.where(scale > _TINY, scale, tf.ones_like(scale))
     smooth = clipped / scale
-    units = tf.clip_by_value(straight_through(smooth, tf.round(smooth)), -levels, levels)
+    whole = 2.0 * tf.floor(smooth / 2.0) + 1.0 if grid.odd else tf.round(smooth)
+    units = tf.clip_by_value(straight_through(smooth, whole), -levels, levels)
     return units, scale
 
 

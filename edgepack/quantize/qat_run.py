@@ -160,8 +160,8 @@ class Run:
             out = out if bias is None else out + bias
             return self.placed(node.output, Value(qat_ops.clamp(out, low, high)))
         assert node.scheme is not None
-        dtype, axis = weight_form(node.op, node.scheme)
-        units, scale = weight_grid(weights, self.owner.clip(key), dtype, axis)
+        form, axis = weight_form(node.op, node.scheme)
+        units, scale = weight_grid(weights, self.owner.clip(key), form, axis)
         scales = x.grid.scale * tf.reshape(scale, (-1,))
         total = function(x.units, units, node.options)
         if x.grid.dtype is DType.INT16:

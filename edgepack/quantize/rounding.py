@@ -19,7 +19,7 @@ from edgepack.quantize.layer_inputs import (
     weight_rows,
 )
 from edgepack.quantize.layers import Adjustments, Layer, layers
-from edgepack.quantize.params import WEIGHT_LEVELS
+from edgepack.quantize.params import WeightGrid
 from edgepack.quantize.plan import OpKey, Plan
 from edgepack.types import Array
 
@@ -58,41 +58,40 @@ def adapt_rounding(calibrated: Calibrated, plan: Plan, progress: Progress = sile
 def _round(layer: Layer, products: Array) -> Array:
     rows = weight_rows(layer, layer.weights).astype(np.float64)
     scales = np.broadcast_to(layer.scales.astype(np.float64), (len(rows),))
-    levels = WEIGHT_LEVELS[layer.dtype]
     if products.ndim == 2:
-        result = _compensated(rows, scales, products, levels)
+        result = _compensated(rows, scales, products, layer.grid)
     else:  # every channel of a depthwise convolution has inputs of its own
         result = np.concatenate(
             [
-                _compensated(rows[i : i + 1], scales[i : i + 1], product, levels)
+                _compensated(rows[i : i + 1], scales[i : i + 1], product, layer.grid)
                 for i, product in enumerate(products)
             ]
         )
     return np.ascontiguousarray(from_rows(layer, result).astype(np.int8))
 
 
-def _compensated(rows: Array, scales: Array, products: Array, levels: int) -> Array:
+def _compensated(rows: Array, scales: Array, products: Array, grid: WeightGrid) -> Array:
     """Integers [outputs, inputs] for weights of the same shape.
 
     Args:
         rows: the weights.
         scales: [outputs].
         products: [inputs, inputs], sums of products of two inputs over what was seen.
-        levels: largest integer.
+        grid: which integers there are.
     """
     size = len(products)
     order = np.argsort(-np.diag(products), kind="stable")
     h = products[np.ix_(order, order)].copy()
     mean = float(np.diag(h).mean())
     if mean <= 0:
-        return np.rint(rows / scales[:, None]).clip(-levels, levels)
+        return grid.nearest(rows / scales[:, None])
     h[np.diag_indices(size)] += _DAMPING * mean
     # the upper Cholesky factor of the inverse: row i says how the later inputs make up for input i
     factor = np.linalg.cholesky(np.linalg.inv(h)).T
     left = rows[:, order].copy()
     result = np.empty_like(left)
     for i in range(size):
-        result[:, i] = np.rint(left[:, i] / scales).clip(-levels, levels)
+        result[:, i] = grid.nearest(left[:, i] / scales)
         error = (left[:, i] - result[:, i] * scales) / factor[i, i]
         left[:, i + 1 :] -= np.outer(error, factor[i, i + 1 :])
     back = np.empty_like(result)

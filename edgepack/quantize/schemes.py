@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgepack.errors import ConfigError
+from edgepack.quantize.params import INT2_WEIGHTS, INT4_WEIGHTS, INT8_WEIGHTS, WeightGrid
 from edgepack.types import DType
 
 
@@ -15,14 +16,14 @@ class OpScheme:
     Attributes:
         name: what a rule calls it.
         activation: element type of its inputs and outputs.
-        weights: element type of its constant weights, where it has any.
+        weights: what its constant weights are stored as, where it has any.
         per_channel: whether weights have a scale per output channel instead of one in all.
         what: one line for a reader.
     """
 
     name: str
     activation: DType
-    weights: DType
+    weights: WeightGrid
     per_channel: bool
     what: str
 
@@ -36,18 +37,26 @@ _I8, _I16, _F32 = DType.INT8, DType.INT16, DType.FLOAT32
 SCHEMES: dict[str, OpScheme] = {
     scheme.name: scheme
     for scheme in (
-        OpScheme("int8", _I8, _I8, True, "int8, weights with a scale per output channel"),
-        OpScheme("int8-per-tensor", _I8, _I8, False, "int8, weights with one scale"),
-        OpScheme("int16x8", _I16, _I8, True, "int16 activations, int8 weights"),
+        OpScheme("int8", _I8, INT8_WEIGHTS, True, "int8, weights with a scale per output channel"),
+        OpScheme("int8-per-tensor", _I8, INT8_WEIGHTS, False, "int8, weights with one scale"),
+        OpScheme("int16x8", _I16, INT8_WEIGHTS, True, "int16 activations, int8 weights"),
         OpScheme(
             "int4",
             _I8,
-            DType.INT4,
+            INT4_WEIGHTS,
             True,
             "int8 activations, int4 weights of convolutions and dense layers (per tensor in dense "
             "layers, which is what the kernels have); other operators as int8",
         ),
-        OpScheme("float", _F32, _F32, False, "left in float32"),
+        OpScheme(
+            "int2",
+            _I8,
+            INT2_WEIGHTS,
+            True,
+            "int8 activations, weights of ordinary convolutions and dense layers among four values "
+            "(-3, -1, 1, 3 times a scale per output channel); other operators as int8",
+        ),
+        OpScheme("float", _F32, INT8_WEIGHTS, False, "left in float32"),
     )
 }
 
@@ -59,10 +68,5 @@ def scheme_named(name: str, where: str) -> OpScheme:
         ConfigError: there is none; `where` says who asked for it.
     """
     if name not in SCHEMES:
-        hint = None
-        if name in ("int2", "2-bit"):
-            hint = "use int4: neither edgepack's nor TensorFlow Lite Micro's kernels read 2 bits"
-        raise ConfigError(
-            f"{where}: there is no scheme {name!r}", allowed=", ".join(SCHEMES), next_step=hint
-        )
+        raise ConfigError(f"{where}: there is no scheme {name!r}", allowed=", ".join(SCHEMES))
     return SCHEMES[name]

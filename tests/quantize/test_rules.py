@@ -48,7 +48,7 @@ def test_rules_that_match_nothing_are_known() -> None:
         ('[{"scope": "a"}]', "names no scheme"),
         ('[{"scheme": "int8", "colour": "red"}]', "'colour'"),
         ('[{"scheme": "int7"}]', "'int7'"),
-        ('[{"scheme": "int2"}]', "'int2'"),
+        ('[{"scheme": "int3"}]', "'int3'"),
         ('[{"scheme": "int8", "scope": "("}]', "regular expression"),
         ('[{"scheme": 8}]', "rule 0"),
     ],
