@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from edgepack.compress.apply import STEPS
 from edgepack.compress.context import Context, Outcome
 from edgepack.compress.cost import model_cost
 from edgepack.compress.methods import METHODS, Step
+from edgepack.compress.saves import saving_under
+from edgepack.compress.teacher import located
 from edgepack.models.dataset import Dataset, read_dataset
 from edgepack.models.keras_run import score
 from edgepack.models.progress import Progress
@@ -43,7 +45,8 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     for index, step in enumerate(steps[len(reports) :], len(reports)):
         keras_child.set_seed(step.seed)
         before = _measure(model, data)
-        outcome = METHODS[step.method].run(model, step, context)
+        with saving_under(saved[index] if saved else None):
+            outcome = METHODS[step.method].run(model, _located(step, arguments), context)
         model = outcome.model
         reports.append(_report(step, before, _measure(model, data), outcome))
         progress(step.method, 1.0, _summary(reports[-1]))
@@ -58,6 +61,12 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     if any(step.method == cluster.NAME for step in steps):
         report["coded"] = account({w.path: np.asarray(w) for w in model.trainable_weights})
     return {"description": keras_child.describe(model), "report": report}
+
+
+def _located(step: Step, arguments: dict[str, Any]) -> Step:
+    """The step with its teacher's file found."""
+    fit = located(step.finetune, Path(arguments["model"]), Path(arguments["folder"]))
+    return step if fit is step.finetune else replace(step, finetune=fit)
 
 
 def _resume(

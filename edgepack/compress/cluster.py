@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked
 
 from edgepack.compress.context import Context, LayerChange, Outcome
-from edgepack.compress.finetune import epoch_progress, loss_of
+from edgepack.compress.finetune import epoch_progress, objective_of
 from edgepack.compress.kmeans import Init, kmeans, nearest
 from edgepack.compress.loop import train
 from edgepack.compress.options import FineTune, steps_per_epoch
@@ -134,7 +134,6 @@ def _train(model: Any, shared: list[_Shared], config: Config, context: Context) 
     if data is None or data.train.labels is None:
         raise DataError(f"{NAME} fine-tunes and needs labels", allowed="x_train and y_train")
     check_inputs(model, data.train)
-    loss = loss_of(model, data.train.labels, fit.loss)
     books = [keras.Variable(entry.values.astype(np.float32)) for entry in shared]
 
     def gathered(entry: _Shared, book: Any) -> Callable[[], Any]:
@@ -150,7 +149,7 @@ def _train(model: Any, shared: list[_Shared], config: Config, context: Context) 
     tell = epoch_progress(NAME, context.progress, steps_per_epoch(fit, data.train) * fit.epochs)
     train(
         model,
-        lambda forward, x, y: loss(y, forward(x)),
+        objective_of(model, data.train.labels, fit),
         data.train,
         fit,
         seed=config.seed,

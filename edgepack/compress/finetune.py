@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from edgepack.compress.context import Context
-from edgepack.compress.loop import StepCallback, train
+from edgepack.compress.loop import Objective, StepCallback, train
 from edgepack.compress.options import FineTune as FineTune
 from edgepack.compress.options import steps_per_epoch as steps_per_epoch
+from edgepack.compress.teacher import mixed
 from edgepack.errors import DataError
 from edgepack.models.dataset import Dataset
 from edgepack.models.keras_run import check_inputs
@@ -34,10 +37,9 @@ def finetune(
             "fine-tuning needs labels and the data have none", allowed="x_train and y_train"
         )
     check_inputs(model, data.train)
-    loss = loss_of(model, data.train.labels, config.loss)
     train(
         model,
-        lambda forward, x, y: loss(y, forward(x)),
+        objective_of(model, data.train.labels, config),
         data.train,
         config,
         seed=seed,
@@ -84,6 +86,24 @@ def recover(
     finetune(model, context.data, config, seed=seed, callbacks=[*callbacks, tell])
 
 
+def objective_of(model: Any, labels: Array, config: FineTune) -> Objective:
+    """What training makes small: the loss of the labels, mixed with the teacher's if there is one.
+
+    Args:
+        model: in training.
+        labels: of the training split.
+        config: of the step, its teacher already located.
+
+    Raises:
+        ConfigError, ModelError: the teacher does not fit, or cannot be loaded.
+    """
+    hard = loss_of(model, labels, config.loss)
+    if config.teacher is None:
+        return lambda forward, x, y: hard(y, forward(x))
+    loss = mixed(config.teacher, model, hard, ends_in_softmax)
+    return lambda forward, x, y: loss(x, y, forward(x))
+
+
 def loss_of(model: Any, labels: Array, name: str | None) -> Any:
     """The Keras loss for these labels: a function of (labels, outputs).
 
@@ -111,6 +131,12 @@ class _Report:
     def __init__(self, stage: str, progress: Progress, total: int) -> None:
         self.stage, self.progress, self.total = stage, progress, total
         self.every, self.step = max(1, total // 50), 0
+
+    def state(self) -> dict[str, Array]:
+        return {"step": np.asarray(self.step)}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        self.step = int(state["step"])
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.step += 1

@@ -6,7 +6,7 @@ while the rest is trained, and what went is counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -122,7 +122,7 @@ def prune_gradually(
     pruner = _Pruner(variables, schedule, choose)
     pruner.attach()
     try:
-        recover(model, config.finetune, context, name, config.seed, callbacks=[_callback(pruner)])
+        recover(model, config.finetune, context, name, config.seed, callbacks=[pruner])
     finally:
         pruner.detach()
     return pruner.changes()
@@ -158,10 +158,22 @@ class _Pruner:
         for variable, own in zip(self.variables, self._original, strict=True):
             variable.constraint = own
 
-    def advance(self) -> None:
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Count an optimizer step."""
         self.step += 1
         self.update()
+
+    def state(self) -> dict[str, Array]:
+        """For `compress.saves`: the steps counted, and the masks."""
+        masks = {f"kept-{number}": kept for number, kept in enumerate(self.kept)}
+        return {"step": np.asarray(self.step), **masks}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Go on where `state` was taken; the weights are put back by the training itself."""
+        self.step = int(state["step"])
+        self.kept = [state[f"kept-{number}"] for number in range(len(self.kept))]
+        for mask, kept in zip(self._masks, self.kept, strict=True):
+            mask.assign(kept.astype(np.float32))
 
     def update(self) -> None:
         """Widen the masks where the schedule says so, and zero what they drop."""
@@ -194,13 +206,3 @@ def _masked(mask: Any, own: Any) -> Any:
         return (weight if own is None else own(weight)) * mask
 
     return constraint
-
-
-def _callback(pruner: _Pruner) -> Any:
-    import keras
-
-    class _Steps(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
-        def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-            pruner.advance()
-
-    return _Steps()

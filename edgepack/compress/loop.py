@@ -7,10 +7,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from edgepack.compress.augment import Augmentation
 from edgepack.compress.lora import adapters
 from edgepack.compress.options import FineTune, steps_per_epoch
 from edgepack.compress.precision import computing_in, optimizer_for, scaled
 from edgepack.compress.reparametrize import Made, forward_with, settle
+from edgepack.compress.saves import Saves
 from edgepack.errors import ConfigError
 from edgepack.models.dataset import Samples
 from edgepack.models.keras_run import as_keras
@@ -50,7 +52,8 @@ def train(
         variables: what is trained besides the model's other weights.
 
     Raises:
-        ConfigError: adapters for weights that are made in another way, or for none at all.
+        ConfigError: adapters for weights that are made in another way, or for none at all; samples
+            that cannot be augmented.
     """
     import keras
     import tensorflow as tf
@@ -85,13 +88,21 @@ def train(
         optimizer.apply(tape.gradient(wanted, [v.value for v in trained]), trained)
         return loss
 
-    order = np.random.default_rng(seed)
+    order, augmented = np.random.default_rng(seed), Augmentation(config.augment, samples, seed)
+    inside = {id(variable) for variable in model.variables}
+    beside = [variable for variable in trained if id(variable) not in inside]
+    saves = Saves([*model.variables, *beside, *optimizer.variables], callbacks)
     with computing_in(model, config.precision):
-        for _ in range(config.epochs):
+        done = saves.load()
+        for epoch in range(config.epochs):
             shuffled = order.permutation(len(samples))
+            if epoch < done:
+                continue
+            augmented.start(epoch)
             for number, start in enumerate(range(0, len(samples), config.batch_size)):
-                batch = samples.take(shuffled[start : start + config.batch_size])
+                batch = augmented(samples.take(shuffled[start : start + config.batch_size]))
                 loss = step(as_keras(batch.inputs), batch.labels)
                 for callback in callbacks:
                     callback.on_train_batch_end(number, {"loss": loss})
+            saves.save(epoch + 1, last=epoch + 1 == config.epochs)
     settle(made)

@@ -13,6 +13,34 @@ Precision = Literal["float32", "float16", "bfloat16"]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Augment:
+    """How samples are changed each time they are seen.
+
+    `flip` mirrors half of the images left to right, `shift` moves them by up to that many pixels
+    each way (the border is repeated), `noise` adds normal noise of that deviation, in the units of
+    the input.
+    """
+
+    flip: bool = False
+    shift: int = Field(default=0, ge=0, le=64)
+    noise: float = Field(default=0.0, ge=0.0)
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Teacher:
+    """A network whose outputs are learned besides the labels.
+
+    `model` is a file, or "original": the network before the first step. `temperature` softens both
+    outputs; `alpha` weighs their divergence (times the squared temperature) against the loss of
+    the labels.
+    """
+
+    model: str = "original"
+    temperature: float = Field(default=4.0, gt=0.0)
+    alpha: float = Field(default=0.9, ge=0.0, le=1.0)
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class FineTune:
     """How long and how fast to train; 0 epochs train nothing.
 
@@ -20,7 +48,8 @@ class FineTune:
     Keras loss name; None chooses by the labels: sparse categorical cross-entropy for class indices,
     mean squared error for numbers. `precision` is that of the computation (`compress.precision`);
     weights are float32 always. `lora_rank` trains adapters of that rank in place of the weights
-    (`compress.lora`); 0 trains the weights.
+    (`compress.lora`); 0 trains the weights. `augment` changes the samples, `teacher` is learned
+    from besides the labels.
     """
 
     epochs: int = Field(default=4, ge=0, le=10_000)
@@ -29,6 +58,8 @@ class FineTune:
     loss: str | None = None
     precision: Precision = "float32"
     lora_rank: int = Field(default=0, ge=0)
+    augment: Augment | None = None
+    teacher: Teacher | None = None
 
 
 def steps_per_epoch(config: FineTune, samples: Samples) -> int:
