@@ -14,10 +14,12 @@ from edgepack.memory.plan import MemoryPlan, plan_memory
 from edgepack.memory.state import StatePlan, plan_state
 from edgepack.memory.updates import update_in_place
 from edgepack.ops.shared.base import NodeView
+from edgepack.ops.shared.bits_calls import lower_bits
 from edgepack.ops.shared.control import ControlOp, call_order, callees
 from edgepack.ops.shared.kernel import Const, Isa, KernelCall, Lowered
 from edgepack.ops.table import OPS
 from edgepack.passes.flows import DEFAULT_FLOW, Pass, run_flow
+from edgepack.passes.pack_bits import pack_bits
 from edgepack.types import DType
 
 
@@ -87,8 +89,15 @@ def build_program(module: Module, isa: Isa, flow: tuple[Pass, ...] = DEFAULT_FLO
 def _graph_program(
     graph: Graph, number: int, isa: Isa, planned: Mapping[int, GraphProgram]
 ) -> GraphProgram:
+    packed = pack_bits(graph, isa.optimize)
+    graph = packed.graph
     nodes = tuple(NodeView.of(graph, node) for node in graph.nodes)
-    wished = tuple(_lower(view, isa, planned) for view in nodes)
+    wished = tuple(
+        lower_bits(view, packed.nodes[position])
+        if position in packed.nodes
+        else _lower(view, isa, planned)
+        for position, view in enumerate(nodes)
+    )
     wished = code_weights(nodes, wished, isa.optimize)
     lowered = resolve_aliases(graph, wished)
     plan = plan_memory(graph, lowered)

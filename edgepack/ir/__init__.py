@@ -2,6 +2,6 @@
 
 from edgepack.ir.graph import Graph, Module
 from edgepack.ir.node import ABSENT, Attributes, Node
-from edgepack.ir.tensor import Quantization, Tensor
+from edgepack.ir.tensor import BitTensor, Quantization, Tensor
 
-__all__ = ["ABSENT", "Attributes", "Graph", "Module", "Node", "Quantization", "Tensor"]
+__all__ = ["ABSENT", "Attributes", "BitTensor", "Graph", "Module", "Node", "Quantization", "Tensor"]

@@ -75,3 +75,16 @@ class Tensor:
     def describe(self) -> str:
         """Type and shape as messages and dumps show them: `INT8[1,49,10,1]`."""
         return f"{self.dtype.value}[{','.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True, eq=False)
+class BitTensor(Tensor):
+    """A value of two numbers, a bit for each element (passes/pack_bits.py makes them).
+
+    The shape is that of the elements. Those along the last dimension share bytes, of which each
+    index of the other dimensions begins a new one; dtype is UINT8, what the bytes are.
+    """
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape[:-1]) * (-(-self.shape[-1] // 8))

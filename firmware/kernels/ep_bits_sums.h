@@ -1,0 +1,75 @@
+/* int8 inputs times weights of one bit: four inputs have only sixteen signed sums, so that a table of
+ * them, made once for all filters, replaces the additions of four weights by a look-up. */
+#ifndef EP_BITS_SUMS_H
+#define EP_BITS_SUMS_H
+
+#include "ep_bits.h"
+
+enum { EP_BITS_CHUNK = 32 }; /* weights of a word */
+
+/* Entry j: the sum of four values, each added where its bit of j is 1 and subtracted where not. */
+EP_INLINE void ep_bits_signed_sums(const int16_t *x, int16_t *sums) {
+    sums[0] = (int16_t)-(x[0] + x[1] + x[2] + x[3]);
+    for (int32_t bit = 0; bit < 4; ++bit) {
+        const int32_t twice = 2 * x[bit];
+        for (int32_t j = 0; j < 1 << bit; ++j) {
+            sums[(1 << bit) + j] = (int16_t)(sums[j] + twice);
+        }
+    }
+}
+
+EP_INLINE int32_t ep_bits_look_up(const int16_t *sums, uint32_t word) {
+    int32_t total = 0;
+    EP_UNROLL(8)
+    for (uint32_t i = 0; i < 8; ++i) {
+        total += sums[16 * i + ((word >> (4 * i)) & 15u)];
+    }
+    return total;
+}
+
+EP_INLINE int32_t ep_bits_chunks(const ep_bits_params *p) {
+    return (ep_bits_taps(p) * p->in_c + EP_BITS_CHUNK - 1) / EP_BITS_CHUNK;
+}
+
+/* The sums of a window for all filters [chunk][out_c][planes]; the planes of ternary weights are the
+ * +1 and the -1. */
+EP_INLINE void ep_bits_sums(const ep_bits_params *p, const int16_t *window, const uint32_t *weights,
+                            int16_t *table, int32_t *sums) {
+    const int32_t chunks = ep_bits_chunks(p);
+    for (int32_t f = 0; f < p->out_c; ++f) {
+        sums[f] = 0;
+    }
+    for (int32_t chunk = 0; chunk < chunks; ++chunk) {
+        for (int32_t i = 0; i < EP_BITS_CHUNK / 4; ++i) {
+            ep_bits_signed_sums(window + EP_BITS_CHUNK * chunk + 4 * i, table + 16 * i);
+        }
+        for (int32_t f = 0; f < p->out_c; ++f) {
+            int32_t sum = ep_bits_look_up(table, *weights++);
+            if (p->ternary) {
+                sum = (sum - ep_bits_look_up(table, *weights++)) / 2;
+            }
+            sums[f] += sum;
+        }
+    }
+}
+
+/* Scratch: a sum per filter, the table of a chunk, a window of whole chunks. */
+#define EP_BITS_SUMS_LAYER(P, END)                                                                 \
+    int16_t *table = (int16_t *)(void *)(sums + (P)->out_c);                                       \
+    int16_t *window = table + 4 * EP_BITS_CHUNK;                                                   \
+    const int32_t room = EP_BITS_CHUNK * ep_bits_chunks(P);                                        \
+    EP_BITS_POSITIONS(P, ep_bits_gather_s8(P, in, b, top, left, room, window);                     \
+                      ep_bits_sums(P, window, weights, table, sums); END)
+
+EP_INLINE void ep_bits_sums_bits(const ep_bits_params *p, const int8_t *in, const uint32_t *weights,
+                                 const int32_t *threshold, uint8_t *out, int32_t *sums){
+    EP_BITS_SUMS_LAYER(p,
+                       EP_BITS_COMPARE(p, sums, threshold, out + at * ep_bits_bytes(p -> out_c)))}
+
+EP_INLINE void ep_bits_sums_s8(const ep_bits_params *p, const int8_t *in, const uint32_t *weights,
+                               const int32_t *bias, const int32_t *multiplier, const int8_t *shift,
+                               int8_t *out, int32_t *sums) {
+    EP_BITS_SUMS_LAYER(p, ep_bits_requantize(p, sums, bias, multiplier, shift, out + at * p->out_c))
+}
+
+#endif
