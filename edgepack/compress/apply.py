@@ -83,7 +83,8 @@ def apply(
         "checkpoints": _checkpoints(handle, steps, data, checkpoints),
     }
     what = f"compressing {handle.path.name}"
-    reply = run_task(Task("edgepack.compress.apply_child:run", arguments, what, timeout), progress)
+    task = Task("edgepack.compress.apply_child:run", arguments, what, timeout, onednn=True)
+    reply = run_task(task, progress)
     report_path = out_dir / REPORT_NAME
     text = json.dumps(reply["report"], indent=2, sort_keys=True)
     report_path.write_text(text + "\n", encoding="utf-8")

@@ -58,6 +58,8 @@ class Task:
     names the work in an error ("quantizing digits.keras"), `timeout` is in seconds; `tensorflow`
     says that it imports TensorFlow, which `warm_children` can do ahead. `memory_mb` bounds what the
     child may take, in 2^20 bytes; `time_hint` is the next step of the error after a time-out.
+    `onednn` lets TensorFlow use oneDNN's kernels: training a convolution takes about half as long,
+    and the last bits depend on the machine.
     """
 
     function: str
@@ -66,6 +68,7 @@ class Task:
     timeout: float
     tensorflow: bool = True
     memory_mb: int | None = None
+    onednn: bool = False
     time_hint: str = "give it a larger timeout_s in edgepack.toml, or less data"
 
 
@@ -131,7 +134,7 @@ def kept_child() -> Iterator[None]:
 class _Child:
     """A worker process that waits for its request on standard input, and its log file."""
 
-    def __init__(self, preload: bool) -> None:
+    def __init__(self, preload: bool, onednn: bool = False) -> None:
         self._stack = contextlib.ExitStack()
         argv = [sys.executable, "-P", "-m", "edgepack.models.worker"]
         with self._stack:  # undone if the start fails
@@ -139,7 +142,7 @@ class _Child:
             self.process = self._stack.enter_context(
                 runner.background(
                     [*argv, "--preload"] if preload else argv,
-                    env=_environment(),
+                    env=_environment(onednn),
                     stdin=True,
                     stderr=self.log,
                 )
@@ -216,8 +219,8 @@ def run_task(task: Task, progress: Progress = silent) -> dict[str, Any]:
     keeper = _KEEPER.get()
     if keeper is not None:
         return _run_kept(keeper, task, progress)
-    nursery = _NURSERY.get() if task.tensorflow else None
-    child = (nursery.take() if nursery else None) or _Child(preload=False)
+    nursery = _NURSERY.get() if task.tensorflow and not task.onednn else None
+    child = (nursery.take() if nursery else None) or _Child(preload=False, onednn=task.onednn)
     with contextlib.closing(child):
         if nursery:
             nursery.prepare()
@@ -271,12 +274,13 @@ def _follow(child: _Child, task: Task, progress: Progress, *, keep: bool = False
     raise CrashError(f"{task.what} {_death(child.process.returncode)}{tail}")
 
 
-def _environment() -> dict[str, str]:
+def _environment(onednn: bool) -> dict[str, str]:
     """The child finds the same edgepack that runs here, installed or in a checkout."""
     package_root = str(Path(__file__).resolve().parents[2])
     inherited = os.environ.get("PYTHONPATH")
     path = os.pathsep.join([package_root, inherited] if inherited else [package_root])
-    return {**_ENVIRONMENT, "PYTHONPATH": path}
+    chosen = {"TF_ENABLE_ONEDNN_OPTS": "1"} if onednn else {}
+    return {**_ENVIRONMENT, **chosen, "PYTHONPATH": path}
 
 
 def _converse(
