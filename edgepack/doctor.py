@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from edgepack import runner
+from edgepack.link.adb_program import adb_path
+from edgepack.toolchain.phone import ABIS
 
 _VERSION_TIMEOUT = 10.0  # seconds; a tool that takes longer to state its version is broken
 
@@ -94,6 +96,15 @@ def _package(module: str, distribution: str) -> Callable[[], Finding]:
         return Finding(True, version=version, where=str(Path(spec.origin or "").parent))
 
     return find
+
+
+def _adb() -> Finding:
+    path = adb_path()
+    if path is None:
+        return Finding(False)
+    done = runner.run([path, "version"], timeout=_VERSION_TIMEOUT, check=False)
+    words = [line for line in done.stdout.splitlines() if line.startswith("Version")]
+    return Finding(done.returncode == 0, " ".join(words), path)
 
 
 def _python() -> Finding:
@@ -250,6 +261,33 @@ PROBES: tuple[Probe, ...] = (
         False,
         {"apt": "gdb-multiarch", "brew": "gdb"},
         _program("gdb-multiarch", "--version"),
+    ),
+    Probe(
+        "adb",
+        "reaches Android phones (docs/phones.md)",
+        False,
+        {"pip": "edgepack[phone]"},
+        _adb,
+    ),
+    *(
+        Probe(
+            abi.gcc,
+            f"compiles for {abi.name} phones; ziglang does, too",
+            False,
+            {"apt": abi.package},
+            _program(abi.gcc, "--version"),
+        )
+        for abi in ABIS
+    ),
+    *(
+        Probe(
+            f"qemu-{core}-static",
+            f"runs programs for {core} phones on this computer, for tests",
+            False,
+            {"apt": "qemu-user-static"},
+            _program(f"qemu-{core}-static", "--version"),
+        )
+        for core in ("aarch64", "arm")
     ),
     Probe(
         "serial ports",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import socket
@@ -193,24 +194,46 @@ class Adb:
             time.sleep(_POLL_SECONDS)
 
 
-def find_adb(env: Mapping[str, str] | None = None, timing: AdbTiming | None = None) -> Adb:
-    """The adb program: on PATH, or in the Android SDK that ANDROID_HOME names.
-
-    Raises:
-        AdbMissingError: it is nowhere.
-        AdbServerError: its server is of another version.
+def adb_path() -> str | None:
+    """The adb program: on PATH, in the Android SDK that ANDROID_HOME names, or in the Python
+    package adbutils, which carries Google's own and needs no root rights to install.
     """
-    own = dict(env or {})
     program = runner.which("adb")
     for variable in ("ANDROID_HOME", "ANDROID_SDK_ROOT"):
         folder = os.environ.get(variable)
         if program is None and folder:
             program = runner.which(str(Path(folder) / "platform-tools" / "adb"))
-    if program is None:
+    if program is not None:
+        return program
+    package = importlib.util.find_spec("adbutils")  # which is not imported: that takes a second
+    if package is None or package.origin is None:
+        return None
+    return runner.which(str(Path(package.origin).parent / "binaries" / "adb"))
+
+
+def find_adb(
+    env: Mapping[str, str] | None = None,
+    timing: AdbTiming | None = None,
+    program: str | None = None,
+) -> Adb:
+    """The adb program with a server that it may use.
+
+    Args:
+        env: added to its environment.
+        program: which adb; None for that of `adb_path`.
+
+    Raises:
+        AdbMissingError: it is nowhere.
+        AdbServerError: its server is of another version.
+    """
+    found = program or adb_path()
+    if found is None:
         raise AdbMissingError(
-            "adb is not installed (not on PATH, and not in ANDROID_HOME)", next_step=ADB_INSTALL
+            "adb is not installed (not on PATH, not in ANDROID_HOME, and no package adbutils)",
+            allowed=f"one of them:\n  {ADB_INSTALL}\n  pip install adbutils",
+            next_step=ADB_INSTALL,
         )
-    adb = Adb(program, own, timing or AdbTiming())
+    adb = Adb(found, dict(env or {}), timing or AdbTiming())
     adb.check_server()
     return adb
 

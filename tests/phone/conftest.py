@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +11,7 @@ import pytest
 
 from edgepack.pipeline.phone import build_phone
 from edgepack.toolchain.phone import phone_abi
-from tests.phone.device import AdbServer
-from tests.phone.lab import Lab
+from tests.phone.lab import Lab, running_lab
 from tests.small_models import small_cnn
 
 TOOLS = ("adb", "qemu-aarch64-static", "aarch64-linux-gnu-gcc")
@@ -27,16 +26,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
-    made = Lab(AdbServer(tmp_path / "adb"), tmp_path, [])
-    deadline = time.monotonic() + 10
-    while made.adb()._server_version() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    try:
+    """EDGEPACK_TEST_ADB names another adb than the one that edgepack finds."""
+    with running_lab(tmp_path, os.environ.get("EDGEPACK_TEST_ADB")) as made:
         yield made
-    finally:
-        for phone in made.phones:
-            phone.stop()
-        made.server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
-import stat
 import struct
 import subprocess
 import threading
@@ -26,14 +24,21 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
 
-from tests.phone.wire import AUTH, CNXN, MAX_DATA, VERSION, Gone, Stream, Streams, Wire
+from edgepack.link.adb_program import adb_path
+from tests.phone.sync import Sync
+from tests.phone.wire import AUTH, CNXN, Gone, Stream, Streams, Wire
 
 TMP = "/data/local/tmp"
 _MAPPED = re.compile(r"(/data/local/tmp|/sys/(?:devices|class)|/proc/(?:cpuinfo|meminfo))\b")
 _EMULATORS = {183: ("qemu-aarch64-static",), 40: ("qemu-arm-static",), 62: ()}  # ELF e_machine
 _TOKEN, _SIGNATURE, _PUBLIC_KEY = 1, 2, 3
 _STDOUT, _STDERR, _EXIT = 1, 2, 3
-_FEATURES = "shell_v2,cmd,stat_v2,ls_v2,fixed_push_mkdir"
+# What phones offer; newer ones offer more, and adb takes what both sides know.
+OLDEST = "cmd"  # no shell protocol: refused
+FILES_V1 = "cmd,shell_v2"
+FILES_STAT2 = "shell_v2,cmd,stat_v2,ls_v2,fixed_push_mkdir"
+FILES_V2 = f"{FILES_STAT2},apex,abb,abb_exec,sendrecv_v2,sendrecv_v2_dry_run_send,not_known_yet"
+FILES_ZSTD = f"{FILES_V2},sendrecv_v2_zstd"
 Act = Literal["disconnect", "vanish", "hang", "full", "denied", "garble", "drop"]
 
 
@@ -58,6 +63,8 @@ class Phone:
 
     auth: `open` lets everybody in, `ask` demands a key and trusts it when it is shown, `refuse`
         never trusts one, `silent` never answers.
+    features: what it offers. old_wire: the transport of before Android 9, with checksums and
+        small packets.
     props: what getprop knows. cpu: qemu's -cpu, or None for its best.
     full_outputs: what programs write into out.bin finds no room. spoiled_outputs: it is changed
         once they have ended. slow_program: seconds that a program waits before it begins.
@@ -66,6 +73,8 @@ class Phone:
     root: Path
     serial: str = "LOOPBACK1"
     auth: Literal["open", "ask", "refuse", "silent"] = "open"
+    features: str = FILES_STAT2
+    old_wire: bool = False
     noexec: bool = False
     full_outputs: bool = False
     spoiled_outputs: bool = False
@@ -74,6 +83,7 @@ class Phone:
     props: dict[str, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._keys: list[rsa.RSAPublicKey] = []
@@ -194,7 +204,7 @@ class Phone:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            wire = Wire(connection)
+            wire = Wire(connection, old=self.old_wire)
             with self._lock:
                 self._wires.append(wire)
             threading.Thread(target=self._serve, args=(wire,), daemon=True).start()
@@ -211,7 +221,7 @@ class Phone:
                 if message.command == CNXN or message.command == AUTH:
                     trusted = trusted or self._is_trusted(message.arg0, message.data, token)
                     if trusted:
-                        wire.send(CNXN, VERSION, MAX_DATA, self._banner())
+                        wire.send(CNXN, wire.version, wire.max_data, self._banner())
                     elif message.arg0 != _PUBLIC_KEY or message.command == CNXN:
                         wire.send(AUTH, _TOKEN, 0, token)
                 elif trusted:
@@ -222,7 +232,7 @@ class Phone:
 
     def _banner(self) -> bytes:
         words = "".join(f"ro.product.{k}=loopback;" for k in ("name", "model", "device"))
-        return f"device::{words}features={_FEATURES}".encode()
+        return f"device::{words}features={self.features}".encode()
 
     def _is_trusted(self, kind: int, data: bytes, token: bytes) -> bool:
         if self.auth == "refuse":
@@ -246,7 +256,7 @@ class Phone:
 
     # faults
 
-    def _fault(self, what: str, passed: int) -> Fault | None:
+    def fault(self, what: str, passed: int) -> Fault | None:
         """The fault that is due, which then has happened; the connection is already cut."""
         with self._lock:
             due = next((f for f in self.faults if f.at in what and passed >= f.after), None)
@@ -270,12 +280,12 @@ class Phone:
     def _service(self, name: str, stream: Stream) -> None:
         self.commands.append(name)
         if name == "sync:":
-            _Sync(self, stream).serve()
+            Sync(self, stream).serve()
         elif name.startswith("shell,v2"):
             self._shell(name.partition("raw:")[2], stream)
 
     def _shell(self, command: str, stream: Stream) -> None:
-        if self._fault(command, 0) is not None:
+        if self.fault(command, 0) is not None:
             return  # "drop": ends without an exit packet
         if self.full_outputs:
             for folder in self.tmp.glob("edgepack-*"):
@@ -301,7 +311,7 @@ class Phone:
         try:
             while piece := os.read(child.stdout.fileno(), 4096):
                 passed += len(piece)
-                fault = self._fault(command, max(passed, 1)) if passed else None
+                fault = self.fault(command, max(passed, 1)) if passed else None
                 if fault is not None and fault.act == "drop":
                     return
                 stream.write(_packet(_STDOUT, piece.replace(str(self.root).encode(), b"")))
@@ -349,95 +359,6 @@ class Phone:
         return " ".join((*words, *cpu, str(path)))
 
 
-class _Sync:
-    """The file service."""
-
-    def __init__(self, phone: Phone, stream: Stream) -> None:
-        self._phone, self._stream = phone, stream
-
-    def serve(self) -> None:
-        while True:
-            word, length = struct.unpack("<4sI", self._stream.read(8))
-            name = self._stream.read(length).decode()
-            if word == b"QUIT":
-                return
-            handler = {
-                b"STAT": self._stat,
-                b"STA2": self._stat2,
-                b"LST2": self._stat2,
-                b"SEND": self._send,
-                b"RECV": self._receive,
-            }[word]
-            handler(name)
-
-    def _stat(self, name: str) -> None:
-        try:
-            s = self._phone.path(name).stat()
-            self._stream.write(struct.pack("<4s3I", b"STAT", s.st_mode, s.st_size, int(s.st_mtime)))
-        except OSError:
-            self._stream.write(struct.pack("<4s3I", b"STAT", 0, 0, 0))
-
-    def _stat2(self, name: str) -> None:
-        try:
-            s = self._phone.path(name).stat()
-        except OSError as error:
-            self._stream.write(struct.pack("<4sI64x", b"STA2", error.errno or 2))
-            return
-        times = int(s.st_atime), int(s.st_mtime), int(s.st_ctime)
-        self._stream.write(
-            struct.pack(
-                "<4sI2Q4IQ3q",
-                *(b"STA2", 0, s.st_dev, s.st_ino, s.st_mode, 1, 2000, 2000, s.st_size),
-                *times,
-            )
-        )
-
-    def _fail(self, text: str) -> None:
-        self._stream.write(struct.pack("<4sI", b"FAIL", len(text)) + text.encode())
-
-    def _send(self, spec: str) -> None:
-        name, _, mode = spec.rpartition(",")
-        what = f"push {name}"
-        fault = self._phone._fault(what, 0)
-        data = bytearray()
-        while True:
-            word, length = struct.unpack("<4sI", self._stream.read(8))
-            if word == b"DONE":
-                break
-            data += self._stream.read(length)
-            fault = fault or self._phone._fault(what, len(data))
-        if fault is not None and fault.act == "full":
-            self._fail("write failed: No space left on device")
-            return
-        if fault is not None and fault.act == "denied":
-            self._fail("couldn't create file: Permission denied")
-            return
-        if fault is not None and fault.act == "garble":
-            data[len(data) // 2] ^= 0x20
-        path = self._phone.path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-        path.chmod(stat.S_IMODE(int(mode)))
-        self._stream.write(struct.pack("<4sI", b"OKAY", 0))
-
-    def _receive(self, name: str) -> None:
-        what = f"pull {name}"
-        try:
-            data = bytearray(self._phone.path(name).read_bytes())
-        except OSError as error:
-            self._fail(f"open failed: {error.strerror}")
-            return
-        for start in range(0, len(data), 65536):
-            fault = self._phone._fault(what, start)
-            if fault is not None and fault.act == "garble":
-                data[start] ^= 0x20
-            if fault is not None and fault.act == "drop":
-                break
-            piece = bytes(data[start : start + 65536])
-            self._stream.write(struct.pack("<4sI", b"DATA", len(piece)) + piece)
-        self._stream.write(struct.pack("<4sI", b"DONE", 0))
-
-
 def _packet(kind: int, data: bytes) -> bytes:
     return struct.pack("<BI", kind, len(data)) + data
 
@@ -454,9 +375,13 @@ def _adb_key(text: bytes) -> rsa.RSAPublicKey:
 
 
 class AdbServer:
-    """An adb server on a port of its own, with a home of its own for its keys."""
+    """An adb server on a port of its own, with a home of its own for its keys.
 
-    def __init__(self, folder: Path) -> None:
+    program: which adb; None for the one that edgepack finds.
+    """
+
+    def __init__(self, folder: Path, program: str | None = None) -> None:
+        self.program = program or adb_path() or "adb"
         home = folder / "home"
         home.mkdir(parents=True)
         with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -466,12 +391,13 @@ class AdbServer:
             "HOME": str(home),
             "ANDROID_USER_HOME": str(home / ".android"),
             "ADB_MDNS": "0",
+            "ADB_USB": "0",  # a phone that is plugged into this computer is none of ours
             "ADB_TRACE": "",
         }
         (home / ".android").mkdir()
         with (folder / "server.log").open("wb") as log:
             self._child = subprocess.Popen(
-                [shutil.which("adb") or "adb", "-P", str(self.port), "nodaemon", "server"],
+                [self.program, "-P", str(self.port), "nodaemon", "server"],
                 env={**os.environ, **self.env},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,12 +31,27 @@ class Lab:
         return made
 
     def adb(self, timing: AdbTiming = FAST) -> Adb:
-        return find_adb(self.server.env, timing)
+        return find_adb(self.server.env, timing, self.server.program)
 
     def connected(self, phone: Phone) -> Adb:
         adb = self.adb()
         adb.connect(phone.address, FAST.connect)
         return adb
+
+
+@contextmanager
+def running_lab(folder: Path, program: str | None = None) -> Iterator[Lab]:
+    """An adb server that answers; it and its phones are gone afterwards."""
+    made = Lab(AdbServer(folder / "adb", program), folder, [])
+    deadline = time.monotonic() + 10
+    try:
+        while made.adb()._server_version() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        yield made
+    finally:
+        for phone in made.phones:
+            phone.stop()
+        made.server.stop()
 
 
 def request_for(project: Path, adb: Adb, phone: Phone, path: Path, **changes: Any) -> BenchRequest:

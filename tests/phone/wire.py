@@ -17,8 +17,10 @@ CNXN, AUTH, OPEN, OKAY, CLSE, WRTE = (
     int.from_bytes(word, "little")
     for word in (b"CNXN", b"AUTH", b"OPEN", b"OKAY", b"CLSE", b"WRTE")
 )
-VERSION = 0x01000001  # from which on checksums are 0
+VERSION = 0x01000001  # from which on checksums are left out
+OLD_VERSION = 0x01000000
 MAX_DATA = 256 * 1024
+OLD_MAX_DATA = 4096
 _HEADER = struct.Struct("<6I")
 
 
@@ -37,10 +39,12 @@ class Message:
 
 
 class Wire:
-    """One connection to an adb server."""
+    """One connection to an adb server; an old one has checksums and small packets."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, *, old: bool = False) -> None:
         self._connection = connection
+        self.version = OLD_VERSION if old else VERSION
+        self.max_data = OLD_MAX_DATA if old else MAX_DATA
         self._lock = threading.Lock()
 
     def send(self, command: int, arg0: int, arg1: int, data: bytes = b"") -> None:
@@ -54,9 +58,13 @@ class Wire:
             raise Gone from error
 
     def receive(self) -> Message:
-        command, arg0, arg1, length, _, magic = _HEADER.unpack(self._exactly(_HEADER.size))
+        command, arg0, arg1, length, check, magic = _HEADER.unpack(self._exactly(_HEADER.size))
         assert magic == command ^ 0xFFFFFFFF, f"not an adb message: {command:#x}"
-        return Message(command, arg0, arg1, self._exactly(length))
+        data = self._exactly(length)
+        if self.version == OLD_VERSION:
+            assert check == sum(data) & 0xFFFFFFFF, "an old transport demands checksums"
+            assert length <= self.max_data, f"{length} bytes in a packet"
+        return Message(command, arg0, arg1, data)
 
     def _exactly(self, count: int) -> bytes:
         data = bytearray()
@@ -110,10 +118,10 @@ class Stream:
         return taken
 
     def write(self, data: bytes) -> None:
-        for start in range(0, len(data), MAX_DATA):
+        for start in range(0, len(data), self._wire.max_data):
             if self._closed.is_set():
                 raise Gone
-            self._wire.send(WRTE, self.own, self.host, data[start : start + MAX_DATA])
+            self._wire.send(WRTE, self.own, self.host, data[start : start + self._wire.max_data])
             self._ready.acquire()
             if self._closed.is_set():
                 raise Gone
