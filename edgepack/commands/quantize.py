@@ -26,6 +26,9 @@ class Scheme(StrEnum):
     INT16X8 = "int16x8"
     INT4 = "int4"
     INT2 = "int2"
+    BINARY = "binary"
+    TERNARY = "ternary"
+    SUBBIT = "subbit"
     DYNAMIC = "dynamic"
     FLOAT16 = "float16"
 

@@ -10,7 +10,7 @@ from edgepack.convert.rewrites.editor import Editor
 from edgepack.ops.shared.int4 import pack_int4
 from edgepack.quantize.finish import drop_unused, set_versions
 from edgepack.quantize.float_lstm import SLOTS as LSTM_SLOTS
-from edgepack.quantize.layers import Adjustments, layer_at
+from edgepack.quantize.layers import Adjustments, Layer, layer_at
 from edgepack.quantize.params import (
     INT8_WEIGHTS,
     QParams,
@@ -24,6 +24,7 @@ from edgepack.quantize.schemes import OpScheme
 from edgepack.types import Array, DType
 
 _LSTM_INPUTS = 24  # with those of layer normalization
+_RELU_N1_TO_1 = 2  # of ActivationFunctionType in TFLite's schema
 
 
 def apply_plan(
@@ -136,6 +137,9 @@ class _Applier:
             return
         key = (g, position)
         layer = layer_at(self.editor, self.plan, key)
+        if layer is not None and layer.magnitudes is not None:
+            self._signs(layer, inputs, slots)
+            return
         source = self.plan.slots[g, position, slots.x]
         assert source is not None
         if layer is None:
@@ -152,6 +156,22 @@ class _Applier:
                 g, tensor, stored, layer.grid.dtype, scales, layer.axis or 0, unique
             )
         self._layer_bias(key, inputs, slots, source, scales, scheme)
+
+    def _signs(self, layer: Layer, inputs: list[int], slots: Weighted) -> None:
+        """A layer that stores the sign of its sums: int8 whose outputs all saturate."""
+        g, position = layer.key
+        operator = self.model.subgraphs[g].operators[position]
+        operator.builtinOptions.fusedActivationFunction = _RELU_N1_TO_1
+        like, bias = inputs[slots.weights], layer.sign_bias()
+        inputs[slots.weights] = self._constant(
+            g, like, layer.nearest(), layer.grid.dtype, layer.scales, 0, ("signs", layer.key)
+        )
+        inputs += [-1] * (slots.bias + 1 - len(inputs))
+        scale = np.float32(layer.source.scale) * layer.scales
+        like = inputs[slots.bias] if inputs[slots.bias] >= 0 else like
+        inputs[slots.bias] = self._constant(
+            g, like, bias, DType.INT32, scale, 0, ("signs", layer.key)
+        )
 
     def _layer_bias(
         self,
@@ -177,7 +197,7 @@ class _Applier:
 
     def _bias(self, g: int, tensor: int, bias: Array, scales: Array, wide: bool) -> int:
         dtype = DType.INT64 if wide else DType.INT32
-        limit = 2**39 if wide else 2**31 - 1
+        limit = 2**40 if wide else 2**31 - 1
         stored = np.rint(bias.astype(np.float64) / scales.astype(np.float64)).clip(-limit, limit)
         values = stored.astype(dtype.numpy)
         return self._constant(

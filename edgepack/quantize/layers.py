@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgepack.convert.rewrites.editor import Editor
+from edgepack.quantize.books import to_book
 from edgepack.quantize.params import (
     INT4_WEIGHTS,
     INT8_WEIGHTS,
@@ -19,11 +20,23 @@ from edgepack.quantize.params import (
     weight_scales,
 )
 from edgepack.quantize.plan import OpKey, Plan, weighted_slots
-from edgepack.quantize.policy import INT2_OPS, INT4_OPS, INT4_PER_TENSOR, WEIGHTED
+from edgepack.quantize.policy import (
+    INT2_OPS,
+    INT4_OPS,
+    INT4_PER_TENSOR,
+    SIGN_SCALE,
+    WEIGHTED,
+    stores_signs,
+)
 from edgepack.quantize.schemes import OpScheme
-from edgepack.types import Array
+from edgepack.types import Array, DType
 
-_ACCUMULATOR_BITS = 30  # a bias beyond this leaves no room for the sum
+# A bias beyond this leaves no room for the sum: of 32 bits, and of the 48 that the kernels with
+# int16 activations multiply.
+_BIAS_BITS = {DType.INT8: 30, DType.INT16: 39}
+SIGN_UNIT = 2  # weights of layers that store signs
+_SIGN_RATIO = 128.0  # a unit of their accumulators in units of the output: beyond its limits at once
+_SIGN_LIMIT = 1 << 22  # of their biases: times the ratio, still an int32 with the largest sums
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,8 @@ class Layer:
         grid: of the stored weights.
         axis: of the output channels where each has a scale, else None.
         source: how its input is stored.
+        magnitudes: of a layer that stores signs, the factors of its weights, as `scales`; what it
+            stores as weights and scales only makes sure that every output is -127 or 127.
     """
 
     key: OpKey
@@ -50,10 +65,34 @@ class Layer:
     grid: WeightGrid
     axis: int | None
     source: QParams
+    magnitudes: Array | None = None
+
+    @property
+    def is_rounded(self) -> bool:
+        """Whether every weight is rounded by itself, and stands for itself times its scale."""
+        return self.magnitudes is None and not self.grid.book
 
     def nearest(self) -> Array:
-        """The weights as stored, each rounded to the nearest."""
-        return store_weights(self.weights, self.scales, self.grid, self.axis)
+        """The weights as stored, each rounded to the nearest, or to the nearest vector."""
+        if self.is_rounded:
+            return store_weights(self.weights, self.scales, self.grid, self.axis)
+        factors = self.scales if self.magnitudes is None else self.magnitudes
+        scaled = self.weights / along(factors, self.weights.ndim, self.axis)
+        book = self.grid.book
+        units = to_book(scaled, book) if book else self.grid.nearest(scaled)
+        return np.asarray(units * (1 if self.magnitudes is None else SIGN_UNIT), np.int8)
+
+    def sign_bias(self) -> Array:
+        """Of a layer that stores signs: int32 [channels], odd, as its weights are even.
+
+        So no accumulator is 0, and a sum of 0 or more is a sign of 1.
+        """
+        assert self.magnitudes is not None
+        channels = self.weights.shape[WEIGHTED[self.op].axis]
+        bias = np.zeros(channels) if self.bias is None else self.bias.astype(np.float64)
+        units = np.floor(bias / (self.magnitudes.astype(np.float64) * self.source.scale))
+        limit = _SIGN_LIMIT // SIGN_UNIT
+        return np.asarray(SIGN_UNIT * np.clip(units, -limit, limit) + 1, np.int32)
 
     def real(self, stored: Array) -> Array:
         """Stored weights as real numbers, float32."""
@@ -75,11 +114,11 @@ class Adjustments:
 
 
 def layers(model: Any, plan: Plan) -> Iterator[Layer]:
-    """Every quantized operator with constant weights, in order."""
+    """Every quantized operator with constant weights that are rounded singly, in order."""
     editor = Editor(model)
     for key, scheme in plan.schemes.items():
         found = None if scheme.is_float else layer_at(editor, plan, key)
-        if found is not None:
+        if found is not None and found.is_rounded:
             yield found
 
 
@@ -98,7 +137,12 @@ def layer_at(editor: Editor, plan: Plan, key: OpKey) -> Layer | None:
     assert weights is not None and source is not None
     bias = editor.constant(graph, inputs[slots.bias]) if slots.bias < len(inputs) else None
     grid, axis = weight_form(op, plan.schemes[key])
-    floor = _bias_floor(bias, source.scale, axis, weights.shape)
+    if stores_signs(op, plan.schemes[key]):
+        magnitudes = weight_scales(weights, grid, axis)
+        scales = np.full(1, _SIGN_RATIO * SIGN_SCALE / source.scale, np.float32)
+        return Layer(key, op, name, weights, bias, scales, grid, axis, source, magnitudes)
+    least = bias_step(source.dtype) / source.scale
+    floor = None if bias is None else _bias_floor(bias, least, axis, weights.shape)
     scales = weight_scales(weights, grid, axis, floor)
     return Layer(key, op, name, weights, bias, scales, grid, axis, source)
 
@@ -113,13 +157,14 @@ def weight_form(op: str, scheme: OpScheme) -> tuple[WeightGrid, int | None]:
     return grid, WEIGHTED[op].axis if per_channel else None
 
 
-def _bias_floor(
-    bias: Array | None, source: float, axis: int | None, shape: tuple[int, ...]
-) -> Array | None:
-    """The smallest weight scales for which a bias fits its accumulator; None without a bias."""
-    if bias is None:
-        return None
-    least = np.abs(bias.astype(np.float64)).reshape(-1) / (source * 2.0**_ACCUMULATOR_BITS)
+def bias_step(activation: DType) -> float:
+    """The least scale, as a share of the bias over the input's scale, for which the bias fits."""
+    return float(2.0 ** -_BIAS_BITS[activation])
+
+
+def _bias_floor(bias: Array, step: float, axis: int | None, shape: tuple[int, ...]) -> Array:
+    """The smallest weight scales for which a bias fits its accumulator."""
+    least = np.abs(bias.astype(np.float64)).reshape(-1) * step
     if axis is None or least.size != shape[axis]:
         return np.array([least.max()], np.float32)
     return least.astype(np.float32)

@@ -31,11 +31,13 @@ class WeightGrid:
         dtype: that stores them in the file.
         largest: of them; the least is as far below 0.
         odd: only odd ones, which have no 0: then two bits tell -3, -1, 1 and 3 apart.
+        book: how many vectors of weights a layer has (quantize/books.py); 0: any.
     """
 
     dtype: DType
     largest: int
     odd: bool = False
+    book: int = 0
 
     @property
     def is_coarse(self) -> bool:
@@ -51,6 +53,10 @@ class WeightGrid:
 # No kernel's type has 2 bits: a byte each in the file, which edgepack's C runtime stores as indices
 # of 2 bits (ops/shared/coded_table.py).
 INT2_WEIGHTS = WeightGrid(DType.INT8, 3, odd=True)
+# Signs, and signs with 0: the C runtime stores a bit for each, or two (ops/shared/bits.py).
+BINARY_WEIGHTS = WeightGrid(DType.INT8, 1, odd=True)
+TERNARY_WEIGHTS = WeightGrid(DType.INT8, 1)
+BOOK_WEIGHTS = WeightGrid(DType.INT8, 1, odd=True, book=32)
 INT4_WEIGHTS = WeightGrid(DType.INT4, 7)
 INT8_WEIGHTS = WeightGrid(DType.INT8, 127)
 
@@ -122,7 +128,8 @@ def weight_scales(
         grid has no 0, one that makes it hardly anything.
     """
     others = tuple(i for i in range(weights.ndim) if i != axis)
-    clip = np.abs(weights).max(axis=others) if not grid.odd else best_clip(weights, grid, axis)
+    few = grid.odd or grid.largest == 1
+    clip = best_clip(weights, grid, axis) if few else np.abs(weights).max(axis=others)
     scales = (clip.reshape(-1) / grid.largest).astype(np.float32)
     usable = scales >= np.finfo(np.float32).tiny
     widest = scales[usable].max() if usable.any() else _UNIT

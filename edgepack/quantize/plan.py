@@ -15,7 +15,7 @@ from edgepack.quantize.float_lstm import SLOTS as LSTM_SLOTS
 from edgepack.quantize.float_lstm import check_plain
 from edgepack.quantize.observe import Key
 from edgepack.quantize.params import QParams, activation_params
-from edgepack.quantize.policy import FIXED, WEIGHTED, Kind, kind_of
+from edgepack.quantize.policy import FIXED, SIGN_SCALE, WEIGHTED, Kind, kind_of, stores_signs
 from edgepack.quantize.rules import Rules
 from edgepack.quantize.schemes import OpScheme
 from edgepack.types import DType
@@ -234,6 +234,8 @@ class _Planner:
             self._lstm(g, position, operator, groups[0])
             return
         skipped = weighted_slots(op, self.editor, graph, _ids(operator.inputs))
+        if stores_signs(op, scheme) and WEIGHTED[op].weights in skipped:
+            groups[0].fixed = (SIGN_SCALE, 0)
         for slot in self._slots(g, position):
             if slot not in skipped:
                 self._read(g, position, slot, scheme.activation)

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+import numpy as np
+
+from edgepack.quantize.schemes import OpScheme
 from edgepack.types import DType
 
 
@@ -45,6 +48,8 @@ INT4_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 INT4_PER_TENSOR = ("FULLY_CONNECTED",)
 # Kernels that read weights as indices of a few bits (docs/coded_weights.md).
 INT2_OPS = ("CONV_2D", "FULLY_CONNECTED")
+# Of outputs that are signs: stored as -127 and 127.
+SIGN_SCALE = float(np.float32(1 / 127))
 
 SAME = frozenset(
     """
@@ -84,3 +89,8 @@ def kind_of(op: str) -> Kind | None:
     if op in FIXED:
         return Kind.FIXED
     return {"WHILE": Kind.LOOP, "UNIDIRECTIONAL_SEQUENCE_LSTM": Kind.LSTM}.get(op)
+
+
+def stores_signs(op: str, scheme: OpScheme) -> bool:
+    """Whether an operator with constant weights keeps only the sign of its sums."""
+    return scheme.sign and op in INT2_OPS

@@ -10,9 +10,29 @@ from pydantic.dataclasses import dataclass
 from edgepack.quantize.qat_options import QatOptions
 from edgepack.quantize.ranges import DEFAULT_PERCENTILE, Method
 
-Scheme = Literal["int8", "int8-per-tensor", "int16x8", "int4", "int2", "dynamic", "float16"]
+Scheme = Literal[
+    "int8",
+    "int8-per-tensor",
+    "int16x8",
+    "int4",
+    "int2",
+    "binary",
+    "ternary",
+    "subbit",
+    "dynamic",
+    "float16",
+]
 Io = Literal["int8", "uint8", "int16", "float32"]
-INTEGER_SCHEMES = ("int8", "int8-per-tensor", "int16x8", "int4", "int2")
+INTEGER_SCHEMES = (
+    "int8",
+    "int8-per-tensor",
+    "int16x8",
+    "int4",
+    "int2",
+    "binary",
+    "ternary",
+    "subbit",
+)
 # 0:200 is samples 0 to 199 in their order; a number draws so many
 _SPAN = r"^\d*:\d*$"
 Span = Annotated[str, Field(pattern=_SPAN)]

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgepack.errors import ConfigError
-from edgepack.quantize.params import INT2_WEIGHTS, INT4_WEIGHTS, INT8_WEIGHTS, WeightGrid
+from edgepack.quantize.params import (
+    BINARY_WEIGHTS,
+    BOOK_WEIGHTS,
+    INT2_WEIGHTS,
+    INT4_WEIGHTS,
+    INT8_WEIGHTS,
+    TERNARY_WEIGHTS,
+    WeightGrid,
+)
 from edgepack.types import DType
 
 
@@ -19,6 +27,7 @@ class OpScheme:
         weights: what its constant weights are stored as, where it has any.
         per_channel: whether weights have a scale per output channel instead of one in all.
         what: one line for a reader.
+        sign: whether an ordinary convolution or dense layer stores only the sign of its sum.
     """
 
     name: str
@@ -26,11 +35,22 @@ class OpScheme:
     weights: WeightGrid
     per_channel: bool
     what: str
+    sign: bool = False
 
     @property
     def is_float(self) -> bool:
         """Whether nothing is quantized."""
         return self.activation is DType.FLOAT32
+
+
+def _few(name: str, weights: WeightGrid, what: str) -> tuple[OpScheme, OpScheme]:
+    """Weights of one bit or so, with int8 outputs and with outputs of one bit."""
+    where = f"{what} in ordinary convolutions and dense layers, else int8"
+    signs = "the same, and only the sign of each sum is kept: outputs of -1 and 1"
+    return (
+        OpScheme(name, _I8, weights, True, f"int8 activations, {where}"),
+        OpScheme(f"{name}-sign", _I8, weights, True, signs, sign=True),
+    )
 
 
 _I8, _I16, _F32 = DType.INT8, DType.INT16, DType.FLOAT32
@@ -56,6 +76,9 @@ SCHEMES: dict[str, OpScheme] = {
             "int8 activations, weights of ordinary convolutions and dense layers among four values "
             "(-3, -1, 1, 3 times a scale per output channel); other operators as int8",
         ),
+        *_few("binary", BINARY_WEIGHTS, "weights of -1 and 1 times a scale per output channel"),
+        *_few("ternary", TERNARY_WEIGHTS, "weights of -1, 0 and 1 times a scale"),
+        *_few("subbit", BOOK_WEIGHTS, "binary weights, eight at a time out of 32 vectors"),
         OpScheme("float", _F32, INT8_WEIGHTS, False, "left in float32"),
     )
 }
