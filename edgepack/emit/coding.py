@@ -1,7 +1,8 @@
-"""Which layers store their weights coded: bytes of flash against instructions.
+"""Which layers store their weights coded or without zeros: bytes of flash against instructions.
 
-`size` codes whatever gets smaller, `balanced` what shrinks the image by a larger share than it adds
-instructions; `speed` and `ram` (a tile takes scratch memory) code nothing.
+`size` takes whatever is smallest, `balanced` what shrinks the image by a larger share than it adds
+instructions; `speed` and `ram` (a tile takes scratch memory) decode nothing, and leave zeros out
+where that is faster.
 """
 
 from __future__ import annotations
@@ -10,44 +11,57 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgepack.ops.shared.base import NodeView
-from edgepack.ops.shared.coded import Coded, coded_calls
-from edgepack.ops.shared.kernel import Const, KernelCall, Lowered, Units
+from edgepack.ops.shared.coded import coded_calls
+from edgepack.ops.shared.kernel import Const, KernelCall, Lowered
 
 # Bytes of an image beside its constants, and of the code around a decoder: Cortex-M4, -O2.
 _CODE_BYTES = 12_000
 _WRAPPER_BYTES = 260
+_SPARSE_BYTES = 260  # of ep_sparse.h's code
 _COPY_BYTES = 700  # of a kernel's code, where other layers run the same kernel on plain weights
 # Instructions per multiply-accumulate and per output element, for the share that decoding adds.
 _MAC_COST = 1.0
 _OUTPUT_COST = 20
 
 
+@dataclass(frozen=True, eq=False)
+class _Form:
+    """Another call for a layer: what it saves and costs, and the code that it needs, by a key."""
+
+    call: KernelCall
+    saved_bytes: int
+    instructions: int
+    code: object
+    code_bytes: int
+
+
 def code_weights(
     views: Sequence[NodeView], lowered: Sequence[Lowered], optimize: str
 ) -> tuple[Lowered, ...]:
-    """Replace calls by variants with coded weights where that pays.
+    """Replace calls by variants with coded weights, or without zeros, where that pays.
 
     Args:
         optimize: as in Isa.
     """
-    if optimize not in ("size", "balanced"):
+    forms = [_forms(call, optimize) for call in lowered]
+    if not any(forms):
         return tuple(lowered)
     image = _CODE_BYTES + sum(_const_bytes(call) for call in lowered)
     work = sum(_work(view, call) for view, call in zip(views, lowered, strict=True))
     limits = _Limits(image, max(work, 1.0), optimize)
     result = list(lowered)
-    kinds: set[int] = set()  # whose decoder is in the image already
-    for positions in _by_kernel(lowered).values():
-        best = {p: _best(lowered[p], limits) for p in positions}
-        chosen = {p: coded for p, coded in best.items() if coded is not None}
+    there: set[object] = set()  # code that is in the image already
+    for positions in _by_kernel(lowered, forms).values():
+        best = {p: max(forms[p], key=limits.gain, default=None) for p in positions}
+        chosen = {p: f for p, f in best.items() if f is not None and limits.gain(f) > 0}
         copies = _WRAPPER_BYTES + (_COPY_BYTES if len(chosen) < len(positions) else 0)
-        new = {c.coding.kind: c.coding.code_bytes for c in chosen.values()}
-        copies += sum(size for kind, size in new.items() if kind not in kinds)
-        won = sum(limits.gain(c) for c in chosen.values())
+        new = {form.code: form.code_bytes for form in chosen.values()}
+        copies += sum(size for code, size in new.items() if code not in there)
+        won = sum(limits.gain(form) for form in chosen.values())
         if chosen and won > limits.bytes(copies):
-            kinds |= set(new)
-            for position, coded in chosen.items():
-                result[position] = coded.call
+            there |= set(new)
+            for position, form in chosen.items():
+                result[position] = form.call
     return tuple(result)
 
 
@@ -61,16 +75,38 @@ class _Limits:
 
     def bytes(self, count: int) -> float:
         """What bytes are worth."""
-        return count if self.optimize == "size" else count / self.image
+        if self.optimize == "size":
+            return count
+        return count / self.image if self.optimize == "balanced" else 0.0
 
-    def gain(self, coded: Coded) -> float:
+    def gain(self, form: _Form) -> float:
         """What a variant wins, without the code that it needs."""
-        cost = 0.0 if self.optimize == "size" else coded.instructions / self.work
-        return self.bytes(coded.saved_bytes) - cost
+        cost = 0.0 if self.optimize == "size" else form.instructions / self.work
+        return self.bytes(form.saved_bytes) - cost
 
 
-def _by_kernel(lowered: Sequence[Lowered]) -> dict[str, list[int]]:
-    """The positions of calls that could be coded, by kernel."""
+def _forms(call: Lowered, optimize: str) -> tuple[_Form, ...]:
+    """The other calls that a layer may have."""
+    if not isinstance(call, KernelCall):
+        return ()
+    found = []
+    if optimize in ("size", "balanced"):
+        found += [
+            _Form(c.call, c.saved_bytes, c.instructions, c.coding.kind, c.coding.code_bytes)
+            for c in coded_calls(call)
+        ]
+    if call.sparse is not None:
+        made = call.sparse
+        found.append(
+            _Form(made.call, made.saved_bytes, made.instructions, made.call.header, _SPARSE_BYTES)
+        )
+    return tuple(found)
+
+
+def _by_kernel(
+    lowered: Sequence[Lowered], forms: Sequence[tuple[_Form, ...]]
+) -> dict[str, list[int]]:
+    """The positions of calls with weights, by kernel, of kernels that have another form."""
     found: dict[str, list[int]] = {}
     for position, call in enumerate(lowered):
         if isinstance(call, KernelCall) and any(isinstance(a, Const) for a in call.args):
@@ -78,19 +114,8 @@ def _by_kernel(lowered: Sequence[Lowered]) -> dict[str, list[int]]:
     return {
         function: positions
         for function, positions in found.items()
-        if any(_units(lowered[p]) is not None for p in positions)
+        if any(forms[position] for position in positions)
     }
-
-
-def _units(call: Lowered) -> Units | None:
-    return call.units if isinstance(call, KernelCall) else None
-
-
-def _best(call: Lowered, limits: _Limits) -> Coded | None:
-    """The variant that wins most, if any wins."""
-    assert isinstance(call, KernelCall)
-    found = max(coded_calls(call), key=limits.gain, default=None)
-    return found if found is not None and limits.gain(found) > 0 else None
 
 
 def _work(view: NodeView, call: Lowered) -> float:

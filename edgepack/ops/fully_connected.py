@@ -27,6 +27,7 @@ from edgepack.ops.shared.requant import (
     one_multiplier,
     tensor_multiplier,
 )
+from edgepack.ops.shared.sparse import offer_sparse_dense
 from edgepack.ops.shared.weighted import (
     DEFAULT_SLOTS,
     bias_operand,
@@ -151,25 +152,32 @@ class FullyConnected(Op):
         if x.dtype is DType.FLOAT32:
             return lower_weighted(view, "ep_fully_connected", activation, shape, self.macs(view))
         multipliers = self._multipliers(view)
+        plain = self._plain(view, isa, shape, multipliers)
+        return offer_sparse_dense(view, plain, multipliers, activation, isa)
+
+    def _plain(
+        self,
+        view: NodeView,
+        isa: Isa,
+        shape: tuple[tuple[str, int], ...],
+        multipliers: ChannelMultipliers,
+    ) -> KernelCall:
+        """The fastest call that stores every weight."""
+        activation, macs = self._attrs(view).activation, self.macs(view)
+        fast = None
         if isa.has("mve"):
-            fast = lower_dense_mve(view, multipliers, activation, self.macs(view))
-            if fast is not None:
-                return fast
-        if isa.has("dsp"):
-            fast = lower_dense_dsp(view, multipliers, activation, self.macs(view), isa)
-            if fast is not None:
-                return fast
-        if uses_mul(isa):
-            fast = lower_dense_mul(view, multipliers, activation, self.macs(view), isa)
-            if fast is not None:
-                return fast
+            fast = lower_dense_mve(view, multipliers, activation, macs)
+        if fast is None and isa.has("dsp"):
+            fast = lower_dense_dsp(view, multipliers, activation, macs, isa)
+        if fast is None and uses_mul(isa):
+            fast = lower_dense_mul(view, multipliers, activation, macs, isa)
         step = ("scale_step", 1 if multipliers.value.size > 1 else 0)
-        return lower_weighted(
+        return fast or lower_weighted(
             view,
             "ep_fully_connected",
             activation,
             (*shape, step),
-            self.macs(view),
+            macs,
             multipliers=multipliers,
         )
 

@@ -210,6 +210,21 @@ class Units:
         return cls(data.reshape(-1, before + weights + after), before, after, channels, paired)
 
 
+@dataclass(frozen=True, eq=False)
+class Sparse:
+    """A call that leaves out weights that are zero, and what it costs beside the plain one.
+
+    Args:
+        call: the other call.
+        saved_bytes: of constants; below zero where it takes more.
+        instructions: more of an inference; below zero where it takes fewer.
+    """
+
+    call: KernelCall
+    saved_bytes: int
+    instructions: int
+
+
 @dataclass(frozen=True)
 class KernelCall:
     """One call of one kernel.
@@ -226,6 +241,7 @@ class KernelCall:
         cheap_to_share: reading the parameters at run time costs this call next to nothing, so that
             its code is shared with other layers even where it is hot.
         units: of the stream of weights, where they may be stored coded (ops/shared/coded.py).
+        sparse: the same without weights that are zero, where that could pay (ops/shared/sparse.py).
     """
 
     function: str
@@ -239,6 +255,7 @@ class KernelCall:
     reason: str = ""
     cheap_to_share: bool = False
     units: Units | None = None
+    sparse: Sparse | None = None
 
 
 @dataclass(frozen=True)
