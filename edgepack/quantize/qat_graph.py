@@ -17,13 +17,15 @@ from edgepack.convert.flatbuffer import read_model, write_model
 from edgepack.convert.rewrites.editor import Editor
 from edgepack.errors import UnsupportedError
 from edgepack.quantize import qat_ops
+from edgepack.quantize.books import has_book
 from edgepack.quantize.layers import weight_form
 from edgepack.quantize.observe import Key
 from edgepack.quantize.params import QParams, along, best_clip
 from edgepack.quantize.plan import OpKey, Plan, Range
-from edgepack.quantize.policy import WEIGHTED, Kind, kind_of
+from edgepack.quantize.policy import WEIGHTED, Kind, kind_of, stores_signs
 from edgepack.quantize.qat_numbers import Value
 from edgepack.quantize.qat_range import MAX_FACTOR, LearnedRange
+from edgepack.quantize.qat_signs import Book, SignOutput
 from edgepack.quantize.schemes import OpScheme
 from edgepack.types import Array
 
@@ -55,6 +57,15 @@ class Node:
     options: Any
     shape: tuple[int, ...]
     scheme: OpScheme | None
+
+    def constant(self, slot: int) -> Array | None:
+        """The constant of an input, if it has one."""
+        return self.constants[slot] if slot < len(self.constants) else None
+
+    @property
+    def stores_signs(self) -> bool:
+        """Whether it keeps only the sign of its sums."""
+        return self.scheme is not None and stores_signs(self.op, self.scheme)
 
 
 def nodes_of(model: Any, plan: Plan) -> list[Node]:
@@ -128,6 +139,8 @@ class Simulation:
         self.weights: dict[int, Any] = {}
         self.clips: dict[OpKey, Any] = {}
         self.clip_starts: dict[OpKey, Array] = {}
+        self.books: dict[OpKey, Book] = {}
+        self.signs: dict[OpKey, SignOutput] = {}
         self.ranges: dict[int, LearnedRange] = {}
         self._of = self._classes()
         self._make(frozenset(fixed))
@@ -160,6 +173,7 @@ class Simulation:
         names = {t: self.editor.tensor_name(self.graph, t) for t in self._of}
         given = {self._of[n.output] for n in self.nodes if kind_of(n.op) is Kind.FIXED
                  and n.output in self._of}  # fmt: skip
+        given |= {self._of[n.output] for n in self.nodes if n.stores_signs}
         given |= {self._of[t] for t, name in names.items() if name in fixed}
         for tensor in sorted(set(self._of.values())):
             params = self._plan.tensors[0, tensor]
@@ -177,15 +191,37 @@ class Simulation:
                 start = _clip_start(node)
                 self.clip_starts[0, node.position] = start
                 self.clips[0, node.position] = keras.Variable(np.zeros_like(start))
+                self._make_bits(node, start)
+
+    def _make_bits(self, node: Node, clip: Array) -> None:
+        """Variables of a layer with a book, or that stores signs."""
+        assert node.scheme is not None
+        slots, key = WEIGHTED[node.op], (0, node.position)
+        weights, bias = (node.constant(slot) for slot in (slots.weights, slots.bias))
+        grid, _ = weight_form(node.op, node.scheme)
+        assert weights is not None
+        if grid.book and has_book(weights.shape):
+            self.books[key] = Book(weights / clip, grid.book)
+        if node.stores_signs:
+            source = self.slot(node, slots.x)
+            assert source is not None
+            offset = np.zeros(weights.shape[slots.axis]) if bias is None else bias
+            self.signs[key] = SignOutput(offset / (clip.reshape(-1) * source.scale))
 
     def trainable(self) -> list[Any]:
         """The variables, in a fixed order: weights and biases, clips, ranges."""
         found = [self.weights[k] for k in sorted(self.weights)]
         found += [self.clips[k] for k in sorted(self.clips)]
+        found += [self.books[k].centres for k in sorted(self.books)]
+        found += [self.signs[k].shift for k in sorted(self.signs)]
         for tensor in sorted(self.ranges):
             if self.ranges[tensor].learned:
                 found += self.ranges[tensor].variables
         return found
+
+    def statistics(self) -> list[Any]:
+        """The variables that training changes without a gradient."""
+        return [v for k in sorted(self.signs) for v in self.signs[k].statistics]
 
     # -- computing ----------------------------------------------------------------------------
 
@@ -197,7 +233,8 @@ class Simulation:
         Args:
             inputs: float32, one per input.
             quantized: False computes as the float model.
-            watch: gets each class's real values before they are rounded, for moving averages.
+            watch: in training; gets each class's real values before they are rounded, for moving
+                averages.
         """
         grids = {t: r.grid() for t, r in self.ranges.items()} if quantized else {}
         from edgepack.quantize.qat_run import Run
@@ -227,6 +264,10 @@ class Simulation:
         """The class of a tensor that is quantized."""
         return self._of.get(tensor)
 
+    def class_of(self, tensor: int) -> int:
+        """The class of a tensor that is known to be quantized."""
+        return self._of[tensor]
+
     def slot(self, node: Node, slot: int) -> QParams | None:
         """How an operator wants to read an input."""
         return self._plan.slots.get((0, node.position, slot))
@@ -254,10 +295,36 @@ class Simulation:
             if (0, node.position) in self.clips:
                 tensor = node.inputs[WEIGHTED[node.op].weights]
                 clip = np.asarray(self.clip((0, node.position)))
-                values[tensor] = _exported(node, np.clip(values[tensor], -clip, clip))
+                clipped = np.clip(values[tensor], -clip, clip)
+                values[tensor] = _exported(node, clipped, self.books.get((0, node.position)))
+            if (0, node.position) in self.signs:
+                values |= self._sign_layer(editor, graph, node)
         for tensor, value in values.items():
             graph.tensors[tensor].buffer = editor.add_buffer(np.asarray(value, np.float32))
         return write_model(model)
+
+    def _sign_layer(self, editor: Editor, graph: Any, node: Node) -> dict[int, Array]:
+        """The bias of a layer that stores signs, by tensor: between two whole sums.
+
+        Its weights have a factor of 1 for this, as `Layer.sign_bias` divides by it again.
+        """
+        slots, source = WEIGHTED[node.op], self._input_scale(node)
+        inputs = list(node.inputs)
+        if slots.bias >= len(inputs) or inputs[slots.bias] < 0:
+            inputs += [-1] * (slots.bias + 1 - len(inputs))
+            name = f"{node.name}_sign_bias"
+            zeros = np.zeros(self.signs[0, node.position].offset().shape, np.float32)
+            inputs[slots.bias] = editor.add_constant(graph, zeros, name)
+            graph.operators[node.position].inputs = np.array(inputs, np.int32)
+        offset = self.signs[0, node.position].offset().astype(np.float64)
+        return {inputs[slots.bias]: np.asarray((offset + 0.5) * source, np.float32)}
+
+    def _input_scale(self, node: Node) -> float:
+        from edgepack.quantize.qat_run import Run
+
+        grids = {t: r.grid() for t, r in self.ranges.items()}
+        grid = Run(self, grids, None).source(node, WEIGHTED[node.op].x)
+        return float(grid.scale)
 
     def trained_ranges(self) -> dict[Key, Range]:
         """Ranges from which `make_plan` makes the grids of the simulation."""
@@ -272,16 +339,17 @@ class Simulation:
         return {(0, t): self.ranges[root].params() for t, root in self._of.items()}
 
 
-def _exported(node: Node, weights: Array) -> Array:
+def _exported(node: Node, weights: Array, book: Book | None) -> Array:
     """Trained weights so that rounding them again gives the integers of the training."""
     assert node.scheme is not None
     grid, axis = weight_form(node.op, node.scheme)
-    if not grid.odd:  # the largest one alone decides of the scale
+    if not grid.odd and grid.largest > 1:  # the largest one alone decides of the scale
         return weights
     others = tuple(i for i in range(weights.ndim) if i != axis)
     scales = np.abs(weights).max(axis=others).reshape(-1) / np.float32(grid.largest)
     wide = along(np.where(scales > 0, scales, np.float32(1.0)), weights.ndim, axis)
-    return np.asarray(grid.nearest(weights / wide) * wide, np.float32)
+    units = grid.nearest(weights / wide) if book is None else np.asarray(book.units(weights / wide))
+    return np.asarray(units if node.stores_signs else units * wide, np.float32)
 
 
 def _clip_start(node: Node) -> Array:

@@ -56,7 +56,7 @@ def straight_through(smooth: Any, exact: Any) -> Any:
     """The value of `exact` with the gradient of `smooth`."""
     import tensorflow as tf
 
-    return smooth + tf.stop_gradient(exact - smooth)
+    return tf.stop_gradient(exact) + (smooth - tf.stop_gradient(smooth))  # that is, + 0
 
 
 def half_away(x: Any) -> Any:
@@ -96,7 +96,9 @@ def quantize(value: Value, grid: Grid) -> Value:
     return Value(tf.clip_by_value(units, *grid.limits()), grid)
 
 
-def weight_grid(weights: Any, clip: Any, grid: WeightGrid, axis: int | None) -> tuple[Any, Any]:
+def weight_grid(
+    weights: Any, clip: Any, grid: WeightGrid, axis: int | None, least: Any | None = None
+) -> tuple[Any, Any]:
     """Weights in units, and their scales; as `params.weight_scales` on the clipped weights.
 
     Args:
@@ -104,6 +106,7 @@ def weight_grid(weights: Any, clip: Any, grid: WeightGrid, axis: int | None) -> 
         clip: the largest magnitude allowed, of a shape that broadcasts over the weights.
         grid: of what they are stored as.
         axis: of the output channels, or None for one scale.
+        least: scales that the bias needs, one per output channel; None without a bias.
     """
     import tensorflow as tf
 
@@ -112,6 +115,13 @@ def weight_grid(weights: Any, clip: Any, grid: WeightGrid, axis: int | None) -> 
     levels = float(grid.largest)
     scale = tf.reduce_max(tf.abs(clipped), axis=others, keepdims=True) / levels
     scale = tf.where(scale > _TINY, scale, tf.ones_like(scale))
+    if least is not None:
+        shape = [1] * len(weights.shape)
+        if axis is None:
+            least = tf.reduce_max(least)
+        else:
+            shape[axis] = -1
+        scale = tf.maximum(scale, tf.stop_gradient(tf.reshape(least, shape)))
     smooth = clipped / scale
     whole = 2.0 * tf.floor(smooth / 2.0) + 1.0 if grid.odd else tf.round(smooth)
     units = tf.clip_by_value(straight_through(smooth, whole), -levels, levels)

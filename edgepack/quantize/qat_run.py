@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgepack.quantize import qat_ops
-from edgepack.quantize.layers import weight_form
+from edgepack.quantize.layers import bias_step, weight_form
 from edgepack.quantize.params import QParams
 from edgepack.quantize.policy import WEIGHTED, Kind, kind_of
 from edgepack.quantize.qat_graph import Node, Simulation
@@ -61,6 +61,15 @@ class Run:
         if self.owner.same_as_tensor(node, slot):
             return value
         return quantize(value, self._slot_grid(node, tensor, params))
+
+    def source(self, node: Node, slot: int) -> Grid:
+        """The grid on which an operator reads an input."""
+        params = self.owner.slot(node, slot)
+        assert params is not None
+        root = self.owner.grid_for(node.inputs[slot])
+        if root is not None and self.owner.same_as_tensor(node, slot):
+            return self.grids[root]
+        return self._slot_grid(node, node.inputs[slot], params)
 
     def _slot_grid(self, node: Node, tensor: int, params: QParams) -> Grid:
         """The grid of a conversion; as the planner makes it."""
@@ -161,9 +170,19 @@ class Run:
             return self.placed(node.output, Value(qat_ops.clamp(out, low, high)))
         assert node.scheme is not None
         form, axis = weight_form(node.op, node.scheme)
-        units, scale = weight_grid(weights, self.owner.clip(key), form, axis)
+        least = None
+        if bias is not None:
+            wide = tf.cast(tf.abs(bias), tf.float64), tf.cast(x.grid.scale, tf.float64)
+            least = tf.cast(wide[0] * (bias_step(x.grid.dtype) / wide[1]), tf.float32)
+        units, scale = weight_grid(weights, self.owner.clip(key), form, axis, least)
+        if key in self.owner.books:
+            units = self.owner.books[key].units(weights / scale)
         scales = x.grid.scale * tf.reshape(scale, (-1,))
         total = function(x.units, units, node.options)
+        if key in self.owner.signs:
+            training = self.watch is not None
+            found = self.owner.signs[key].units(total, training=training)
+            return Value(found, self.grids[self.owner.class_of(node.output)])
         if x.grid.dtype is DType.INT16:
             # sums beyond 2^24: whole numbers again in float64, gradients stay in float32
             left, right = (tf.stop_gradient(tf.cast(v, tf.float64)) for v in (x.units, units))
@@ -171,9 +190,10 @@ class Run:
             total = tf.cast(total, tf.float64)
             total = straight_through(total, exact)
         if bias is not None:
-            smooth = bias / scales
-            added = straight_through(smooth, tf.round(smooth))
-            total = total + tf.cast(added, total.dtype)
+            # in float64 as it is stored: int16 activations have biases beyond 2^24
+            smooth = tf.cast(bias / scales, total.dtype)
+            exact = tf.round(tf.cast(bias, tf.float64) / tf.cast(scales, tf.float64))
+            total = total + straight_through(smooth, tf.cast(exact, total.dtype))
         root = self.owner.grid_for(node.output)
         if root is None:
             return Value(qat_ops.clamp(tf.cast(total, tf.float32) * scales, low, high))

@@ -230,7 +230,8 @@ class Trainer:
         """Every variable that a step changes."""
         trained = {id(v) for v in self.variables}
         moving = [v for v in self.simulation.trainable() if id(v) not in trained]
-        return [*self.variables, *moving, *self.optimizer.variables]
+        kept = self.simulation.statistics()
+        return [*self.variables, *moving, *kept, *self.optimizer.variables]
 
     def _state(self) -> list[Array]:
         return [np.asarray(v) for v in self._all()]
