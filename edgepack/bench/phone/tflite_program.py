@@ -7,6 +7,7 @@ gives times alone, and no sample counts as done.
 
 from __future__ import annotations
 
+import re
 import shlex
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -272,7 +273,7 @@ class TflitePhone:
         applied = " ".join(report.delegates)
         if wanted is not None and wanted not in applied:
             yield f"{wanted} was asked for and not applied: the figures are the CPU's"
-        elif "partially" in applied:
+        elif any(_is_part(text) for text in report.delegates):
             yield "the delegate runs a part of the model alone, the CPU the rest"
 
 
@@ -281,6 +282,12 @@ def _summary(report: TfliteReport) -> Summary | None:
     if t is None or t.min is None or t.max is None or t.median is None or t.p95 is None:
         return None
     return Summary(n=t.count, min=t.min, median=t.median, p95=t.p95, max=t.max)
+
+
+def _is_part(delegate: str) -> bool:
+    """Whether a delegate runs less than the whole graph."""
+    counted = re.search(r"(\d+) of (\d+) nodes", delegate)
+    return "partially" in delegate or (counted is not None and counted[1] != counted[2])
 
 
 def _kilobytes(report: TfliteReport) -> int | None:

@@ -1,7 +1,7 @@
-"""Reads what TFLite's benchmark_model prints, as its releases from 1.12 to LiteRT 2 do.
+"""Reads what TFLite's benchmark_model prints, as its releases from 1.12 to 2.20 do.
 
 Lines may carry a prefix of the logger (`INFO: `) or of logcat. Times are microseconds, some in
-exponent form. The forms, oldest first:
+exponent form. Outputs that were published are in tests/phone/recorded. The forms, oldest first:
 
     Average inference timings in us: Warmup: W, Init: I, no stats: A         TF 1.12 to 2.1
     Average inference timings in us: Warmup: W, Init: I, Inference: A        TF 2.2
@@ -13,6 +13,9 @@ exponent form. The forms, oldest first:
     Peak memory footprint (MB): init=I overall=O                             TF 2.3
     Memory footprint delta from the start of the tool (MB): init=I overall=O TF 2.4 and later
     Overall peak memory footprint (MB) via periodic monitoring: P            where asked for
+    Replacing N out of M node(s) with delegate (TfLiteXNNPackDelegate) node   2.5 and later
+    Explicitly applied D delegate, ... completely|partially executed          2.1 and later
+    Though D delegate is explicitly applied, ... will not be executed         the same
 """
 
 from __future__ import annotations
@@ -24,8 +27,7 @@ from dataclasses import dataclass
 from edgepack.errors import ProtocolError
 
 _N = r"([-+]?[\d.]+(?:e[-+]?\d+)?)"
-_RUNNING = re.compile(r"Running benchmark for at least (\d+) iterations")
-_STATS = re.compile(r"\bcount=(\d+)\b(.*)$")
+_STATS = re.compile(r"^count=(\d+)\b(.*)$")  # a profile's begin with `Timings`
 _FIELD = re.compile(rf"(\w+)={_N}")
 _NEW = re.compile(
     rf"Inference timings in us: Init: {_N}, First inference: {_N}, Warmup \(avg\): {_N}, "
@@ -44,13 +46,20 @@ _APPLIED = re.compile(
     r"(?:Explicitly applied|Applied) (\w+) delegate(?:, and the model graph will be "
     r"(completely|partially) executed)?"
 )
+_UNUSED = re.compile(r"Though (\w+) delegate is explicitly applied, .* will not be executed")
+_REPLACED = re.compile(r"Replacing (\d+) out of (\d+) node\(s\) with delegate \((\w+)\)")
 _CREATED = re.compile(r"Created TensorFlow Lite (?:delegate for )?(\w+)")
 _ERROR = re.compile(r"^(?:ERROR|FATAL)[: ]\s*(.*)$|^(.*(?:Benchmarking failed|[Ff]ailed to .*))$")
 _TABLE = re.compile(r"=+ (.+?) =+\s*$")
 _OP_NAME = re.compile(r"^\[(.*)\](?::\d+)?$")  # newer releases add the op's number
 _REGULAR = "Regular Benchmark Runs"
 _INITIALIZATION = "Benchmark Initialization"
-_PREFIX = re.compile(r"^(?:[\d\-: .]+[VDIWEF]/tflite\s*\(\s*\d+\): )?(?:INFO: |WARN(?:ING)?: )?")
+_PREFIX = re.compile(
+    r"^(?:[\d\-: .]+[VDIWEF][/ ]tflite\s*(?:\(\s*\d+\))?: )?(?:(?:INFO|VERBOSE|WARN(?:ING)?): )?"
+)
+# What the nodes that stand for a delegate are called.
+_NODES = {"TfLiteXNNPackDelegate": "XNNPACK", "TfLiteGpuDelegateV2": "GPU"}
+_NODES["TfLiteNnapiDelegate"] = "NNAPI"
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ class Op:
 class TfliteReport:
     """What one start of benchmark_model said. Times in microseconds, memory in MB.
 
-    delegates: those that were applied, each with how much of the graph it runs where it says so.
+    delegates: those that run something of the graph, each with how much where it says so.
     """
 
     warmup: Stats | None
@@ -174,17 +183,9 @@ def _final(lines: Sequence[str]) -> tuple[float | None, float | None, float, flo
 
 
 def _blocks(lines: Sequence[str]) -> list[Stats]:
-    """The statistics behind each `Running benchmark`; profiles hold such lines too."""
-    found: list[Stats] = []
-    open_block = False
-    for line in lines:
-        if _RUNNING.search(line):
-            open_block = True
-        match = _STATS.search(line)
-        if match is not None and open_block:
-            found.append(_stats(int(match[1]), dict(_FIELD.findall(match[2]))))
-            open_block = False
-    return found
+    """The statistics of the warm-up and of the timed runs."""
+    matches = (_STATS.match(line) for line in lines)
+    return [_stats(int(m[1]), dict(_FIELD.findall(m[2]))) for m in matches if m is not None]
 
 
 def _stats(count: int, fields: dict[str, str]) -> Stats:
@@ -206,16 +207,21 @@ def _stats(count: int, fields: dict[str, str]) -> Stats:
 
 
 def _delegates(lines: Sequence[str]) -> Iterator[str]:
-    seen: set[str] = set()
+    shares: dict[str, list[str]] = {}
+    unused: set[str] = set()
     for line in lines:
-        applied, created = _APPLIED.search(line), _CREATED.search(line)
-        name = applied[1] if applied else created[1] if created else None
-        if name is None:
-            continue
-        share = f" ({applied[2]})" if applied and applied[2] else ""
-        if share or name not in seen:
-            seen.add(name)
-            yield f"{name}{share}"
+        if match := _UNUSED.search(line):
+            unused.add(match[1])
+        elif match := _REPLACED.search(line):
+            share = f"{match[1]} of {match[2]} nodes"
+            shares.setdefault(_NODES.get(match[3], match[3]), []).append(share)
+        elif match := _APPLIED.search(line):
+            shares.setdefault(match[1], []).extend([match[2]] if match[2] else [])
+        elif match := _CREATED.search(line):
+            shares.setdefault(match[1], [])
+    for name, said in shares.items():
+        if name not in unused:
+            yield f"{name} ({', '.join(said)})" if said else name
 
 
 def _cells(line: str) -> list[str]:
