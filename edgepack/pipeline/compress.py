@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from edgepack.cache import CACHE_NAME
 from edgepack.compress.apply import STEPS, apply
+from edgepack.compress.grid import SWEEP, without_sweep
 from edgepack.compress.methods import METHODS, Step
 from edgepack.errors import ConfigError, DataError, UsageError
 from edgepack.models.entry import is_entry, parse_entry, run_data_entry
@@ -59,12 +60,10 @@ def compress_model(asked: Asked, progress: Progress = silent) -> Done:
     handle = load_model(asked.model)
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        data = None if asked.data is None else asked.folder / asked.data
-        if asked.data is not None and not (asked.folder / asked.data).exists():
-            if not is_entry(asked.data):
-                raise DataError(f"data {asked.data} do not exist", allowed=_DATA)
-            entry = parse_entry(asked.data, asked.folder)
-            data = run_data_entry(entry, scratch, seed=asked.steps[0].seed, progress=progress)
+        data = None
+        if asked.data is not None:
+            seed = asked.steps[0].seed
+            data = located_data(asked.data, asked.folder, scratch, seed, progress)
         done = apply(
             handle,
             asked.steps,
@@ -78,23 +77,58 @@ def compress_model(asked: Asked, progress: Progress = silent) -> Done:
         return Done(done.handle.path.read_bytes(), done.report)
 
 
+def located_data(
+    named: str, folder: Path, scratch: Path, seed: int, progress: Progress = silent
+) -> Path:
+    """The file or folder of samples that a name stands for; what a function returns is written.
+
+    Args:
+        named: an `.npz`, a `.csv`, a folder of pictures, or `file:function`.
+        folder: that it is relative to.
+        scratch: gets what a function returns.
+        seed: for the function.
+        progress: told of the function.
+
+    Raises:
+        DataError: there are no such data.
+    """
+    if (folder / named).exists():
+        return folder / named
+    if not is_entry(named):
+        raise DataError(f"data {named} do not exist", allowed=_DATA)
+    return run_data_entry(parse_entry(named, folder), scratch, seed=seed, progress=progress)
+
+
 def read_steps(path: Path) -> tuple[Step, ...]:
-    """The `[[compress]]` tables of a TOML file; other tables in it are left alone.
+    """The `[[compress]]` tables of a TOML file, without what a sweep tries besides.
 
     Raises:
         ConfigError: it cannot be read, or a table is wrong.
+    """
+    return checked_steps(without_sweep(read_tables(path)), str(path))
+
+
+def read_tables(path: Path) -> list[Any]:
+    """The `[[compress]]` tables of a TOML file as they are; other tables in it are left alone.
+
+    Raises:
+        ConfigError: it cannot be read.
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
-    return checked_steps(document.get("compress", []), str(path))
+    tables = document.get("compress", [])
+    if not isinstance(tables, list):
+        raise ConfigError(f"{path}: compress = {tables!r} is not allowed", allowed="[[compress]]")
+    return tables
 
 
 def parse_step(text: str) -> dict[str, Any]:
     """A step from `METHOD` or `METHOD:KEY=VALUE,KEY=VALUE`, such as `low_rank:ratio=0.5`.
 
-    Values are read as TOML, and as text where they are none; `a.b=1` sets `b` of the table `a`.
+    Values are read as TOML, and as text where they are none; `a.b=1` sets `b` of the table `a`;
+    `a=1|2` puts both into the table `sweep` (`compress.grid`).
 
     Raises:
         UsageError: a key has no value.
@@ -107,6 +141,10 @@ def parse_step(text: str) -> dict[str, Any]:
             raise UsageError(
                 f"--method {text}: {pair!r} has no value", allowed="METHOD:KEY=VALUE,KEY=VALUE"
             )
+        if "|" in value:
+            tried = [_value(one.strip()) for one in value.split("|")]
+            step.setdefault(SWEEP, {})[key.strip()] = tried
+            continue
         table = step
         *parents, last = key.strip().split(".")
         for parent in parents:
