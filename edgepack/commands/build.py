@@ -327,6 +327,8 @@ _ARENA = {
 
 
 def _show(directory: Path, manifest: Manifest) -> None:
+    from edgepack.targets import Kind, load_target
+
     o, model = out(), manifest.model
     o.line(f"{model.name} for {manifest.target}: {model.macs:,} MACs, {model.weights:,} weights")
     if manifest.sizes is not None:
@@ -362,4 +364,6 @@ def _show(directory: Path, manifest: Manifest) -> None:
     o.line(f"image: {directory / manifest.image}   (build id {manifest.build_id})")
     for kind, name in manifest.files.items():
         o.line(f"{kind:>5}: {directory / name}")
-    o.note(f"next:  edgepack bench {directory}")
+    # a real board runs the image once it is in its flash
+    real = load_target(manifest.target).kind is Kind.HARDWARE
+    o.note(f"next:  edgepack {'flash' if real else 'bench'} {directory}")

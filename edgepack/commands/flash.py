@@ -56,7 +56,7 @@ def flash(
     """
     from edgepack.manifest import read_manifest
     from edgepack.pipeline.flashing import flash_and_identify
-    from edgepack.targets import load_target
+    from edgepack.targets import Kind, load_target
 
     manifest = read_manifest(directory)
     target = load_target(manifest.target)
@@ -88,7 +88,9 @@ def flash(
     }
     out().result(document, lambda: _show(target.id, flashed, dry_run))
     if not dry_run:
-        out().note(f"next:  edgepack bench {directory}")
+        real = target.kind is Kind.HARDWARE
+        port = f" --port {flashed.port or 'PORT   # edgepack devices lists them'}" if real else ""
+        out().note(f"next:  edgepack bench {directory}{port}")
 
 
 def _show(target: str, flashed: Flashed, dry_run: bool) -> None:

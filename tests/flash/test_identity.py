@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgepack import cli
+from edgepack.commands import build
 from edgepack.errors import DeviceSilentError, PortError, WrongImageError
 from edgepack.flash import flash as flash_module
 from edgepack.flash.openocd import OpenocdFlash
@@ -163,7 +164,7 @@ def test_the_command_reports_for_people(
     printed = capsys.readouterr()
     assert "openocd wrote firmware.elf to netduinoplus2, read back and equal" in printed.out
     assert f"runs build {BUILD_ID}" in printed.out
-    assert "next:  edgepack bench" in printed.err
+    assert f"next:  edgepack bench {project} --port {port}\n" in printed.err
 
 
 def test_the_command_says_when_it_did_not_ask(
@@ -199,3 +200,14 @@ def test_a_program_that_may_not_be_executed_is_told(
     program.chmod(program.stat().st_mode & ~(stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH))
     assert cli.run(["flash", str(project)]) == 8
     assert OpenocdFlash().install in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("target", "step"), [("nucleo-l4r5zi", "flash"), ("netduinoplus2", "bench"), ("host", "bench")]
+)
+def test_a_real_board_is_flashed_before_it_is_benchmarked(
+    project: Path, capsys: pytest.CaptureFixture[str], target: str, step: str
+) -> None:
+    manifest = read_manifest(project).model_copy(update={"target": target})
+    build._show(project, manifest)
+    assert capsys.readouterr().err.endswith(f"next:  edgepack {step} {project}\n")
