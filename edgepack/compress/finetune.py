@@ -9,6 +9,8 @@ import numpy as np
 
 from edgepack.compress.context import Context
 from edgepack.compress.loop import Objective, StepCallback, train
+from edgepack.compress.losses import ends_in_softmax as ends_in_softmax
+from edgepack.compress.losses import loss_of as loss_of
 from edgepack.compress.options import FineTune as FineTune
 from edgepack.compress.options import steps_per_epoch as steps_per_epoch
 from edgepack.compress.teacher import mixed
@@ -100,26 +102,8 @@ def objective_of(model: Any, labels: Array, config: FineTune) -> Objective:
     hard = loss_of(model, labels, config.loss)
     if config.teacher is None:
         return lambda forward, x, y: hard(y, forward(x))
-    loss = mixed(config.teacher, model, hard, ends_in_softmax)
+    loss = mixed(config.teacher, model, labels, hard)
     return lambda forward, x, y: loss(x, y, forward(x))
-
-
-def loss_of(model: Any, labels: Array, name: str | None) -> Any:
-    """The Keras loss for these labels: a function of (labels, outputs).
-
-    Args:
-        model: whether it ends in a softmax decides if class scores are taken as logits.
-        labels: of the training split.
-        name: a Keras loss name, or None to choose by the labels.
-    """
-    import keras
-
-    if name is not None:
-        return keras.losses.get(name)
-    if labels.dtype.kind in "iub" and labels.reshape(len(labels), -1).shape[1] == 1:
-        logits = not ends_in_softmax(model)
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
-    return keras.losses.MeanSquaredError()
 
 
 def epoch_progress(stage: str, progress: Progress, total_steps: int) -> StepCallback:
@@ -145,13 +129,3 @@ class _Report:
             if logs and "loss" in logs:
                 text += f", loss {float(logs['loss']):.4f}"
             self.progress(self.stage, self.step / self.total, text)
-
-
-def ends_in_softmax(model: Any) -> bool:
-    """Whether a model gives probabilities; otherwise its outputs are taken as logits."""
-    import keras
-
-    last = model.layers[-1]
-    return isinstance(last, keras.layers.Softmax) or (
-        getattr(last, "activation", None) is keras.activations.softmax
-    )

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from edgepack.compress.context import Context
-from edgepack.compress.distill import Config, narrower, run, softened
-from edgepack.compress.finetune import FineTune
+from edgepack.compress.distill import Config, run
+from edgepack.compress.options import FineTune
+from edgepack.compress.student import narrower
+from edgepack.compress.teacher import softened
 from edgepack.errors import ConfigError
 from edgepack.models.progress import silent
 from tests.compress import networks

@@ -57,6 +57,7 @@ SAME_LEVEL = {
     ("bench", "report"): "a run ends in a report",
     ("flash", "toolchain"): "an image is checked against its target before it is flashed or run",
     ("quantize", "convert"): "what is quantized is opened and traced as for a conversion",
+    ("compress", "convert"): "a teacher that is no Keras model runs as the .tflite it becomes",
     ("cycles", "toolchain"): "the symbols of an image say which code to count",
     ("pipeline", "config"): "the pipeline runs what the configuration says",
     ("cli", "commands"): "the application lists the commands",
