@@ -197,7 +197,7 @@ class _Applier:
 
     def _bias(self, g: int, tensor: int, bias: Array, scales: Array, wide: bool) -> int:
         dtype = DType.INT64 if wide else DType.INT32
-        limit = 2**40 if wide else 2**31 - 1
+        limit = 2**39 if wide else 2**31 - 1
         stored = np.rint(bias.astype(np.float64) / scales.astype(np.float64)).clip(-limit, limit)
         values = stored.astype(dtype.numpy)
         return self._constant(

@@ -31,9 +31,9 @@ from edgepack.quantize.policy import (
 from edgepack.quantize.schemes import OpScheme
 from edgepack.types import Array, DType
 
-# A bias beyond this leaves no room for the sum: of 32 bits, and of the 48 that the kernels with
-# int16 activations multiply.
-_BIAS_BITS = {DType.INT8: 30, DType.INT16: 39}
+# A bias beyond this leaves no room for the sum of 32 bits; with int16 activations sums have 48,
+# but multipliers below 2^-32 are 0, which would drop it.
+_BIAS_BITS = {DType.INT8: 30, DType.INT16: 34}
 SIGN_UNIT = 2  # weights of layers that store signs
 _SIGN_RATIO = 128.0  # a unit of their accumulators in units of the output: beyond its limits at once
 _SIGN_LIMIT = 1 << 22  # of their biases: times the ratio, still an int32 with the largest sums

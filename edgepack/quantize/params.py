@@ -19,7 +19,7 @@ _RANGES = {
 }
 _UNIT = np.float32(1.0)
 _CLIP_STEPS, _LEAST_CLIP = 40, 0.2  # clips tried for few levels, down to this share of the largest
-_FAINT = 2.0**-16  # scale of a channel of zeros that has no 0, as a share of the others' largest
+FAINT = 2.0**-16  # scale of a channel of zeros that has no 0, as a share of the others' largest
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def weight_scales(
     scales = (clip.reshape(-1) / grid.largest).astype(np.float32)
     usable = scales >= np.finfo(np.float32).tiny
     widest = scales[usable].max() if usable.any() else _UNIT
-    scales[~usable] = widest * np.float32(_FAINT) if grid.odd else widest
+    scales[~usable] = widest * np.float32(FAINT) if grid.odd else widest
     least = np.zeros(1, np.float32) if floor is None else floor.astype(np.float32)
     return np.asarray(np.maximum(scales, least), np.float32)
 

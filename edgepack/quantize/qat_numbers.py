@@ -11,13 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from edgepack.quantize.params import WeightGrid
+from edgepack.quantize.params import FAINT, WeightGrid
 from edgepack.types import DType
 
 LIMITS = {DType.INT8: (-128.0, 127.0), DType.INT16: (-32768.0, 32767.0)}
 _TINY = 1e-30  # below it a scale is that of a tensor of zeros
+_LEAST_SCALE = 1.1754944e-38  # the smallest normal float32, as in `params.weight_scales`
 _ONE = 2.0**31  # of the multiplier's fraction
 _WIDE_BITS = 15  # of the multiplier of kernels with 16-bit activations
+_LEAST_EXPONENT = -31.0  # of a multiplier; below it is 0
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,9 @@ def quantize(value: Value, grid: Grid) -> Value:
     if value.grid is grid:
         return value
     smooth = value.real / grid.scale
-    units = straight_through(smooth, half_away(smooth))
+    # in double as `params.QParams.store`: of int16, float32 moves one tie in some thousands
+    exact = half_away(tf.cast(value.real, tf.float64) / tf.cast(grid.scale, tf.float64))
+    units = straight_through(smooth, tf.cast(exact, tf.float32))
     return Value(tf.clip_by_value(units, *grid.limits()), grid)
 
 
@@ -114,7 +118,10 @@ def weight_grid(
     others = [i for i in range(len(weights.shape)) if i != axis]
     levels = float(grid.largest)
     scale = tf.reduce_max(tf.abs(clipped), axis=others, keepdims=True) / levels
-    scale = tf.where(scale > _TINY, scale, tf.ones_like(scale))
+    usable = scale >= _LEAST_SCALE
+    widest = tf.reduce_max(tf.where(usable, scale, tf.zeros_like(scale)))
+    widest = tf.where(widest > 0, widest, tf.ones_like(widest)) * (FAINT if grid.odd else 1.0)
+    scale = tf.where(usable, scale, tf.stop_gradient(widest))
     if least is not None:
         shape = [1] * len(weights.shape)
         if axis is None:
@@ -220,7 +227,9 @@ def _fixed_point(total: Any, ratio: Any, *, wide: bool) -> Any:
     """
     import tensorflow as tf
 
-    power = tf.pow(_two(), _exponent(ratio))
+    exponent = _exponent(ratio)
+    ratio = tf.where(exponent < _LEAST_EXPONENT, tf.zeros_like(ratio), ratio)
+    power = tf.pow(_two(), exponent)
     if wide:
         one = 2.0**_WIDE_BITS
         fraction = tf.round(ratio / power * one) / one

@@ -12,6 +12,7 @@ from edgepack.quantize import qat_ops
 from edgepack.quantize.layers import bias_step, weight_form
 from edgepack.quantize.params import QParams
 from edgepack.quantize.policy import WEIGHTED, Kind, kind_of
+from edgepack.quantize.qat_exact import has_reference, reference_units
 from edgepack.quantize.qat_graph import Node, Simulation
 from edgepack.quantize.qat_numbers import (
     Grid,
@@ -98,6 +99,8 @@ class Run:
 
     def node(self, node: Node) -> Value:
         """The output of an operator."""
+        import tensorflow as tf
+
         if node.op in qat_ops.WEIGHTED:
             return self._weighted(node)
         if node.op in qat_ops.MOVES:
@@ -113,7 +116,14 @@ class Run:
         out = qat_ops.REAL[node.op](
             [v.real for v in read], node.options, node.constants, node.shape
         )
-        return self.placed(node.output, Value(qat_ops.clamp(out, low, high)))
+        out = qat_ops.clamp(out, low, high)
+        grid = None if root is None else self.grids.get(root)
+        if grid is None or not has_reference(node, read, grid):
+            return self.placed(node.output, Value(out))
+        if self.watch is not None:
+            self.watch.setdefault(root, out)
+        smooth = tf.clip_by_value(out / grid.scale, *grid.limits())
+        return Value(straight_through(smooth, reference_units(node, read, grid)), grid)
 
     def _is_data(self, node: Node, slot: int) -> bool:
         constant = node.constants[slot]
