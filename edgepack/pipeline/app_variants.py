@@ -39,6 +39,7 @@ class Variant:
 
     data: the `.tflite`, or None where it could not be made; `note` then says why.
     latency_us: microseconds of an inference on this computer, one thread, XNNPACK.
+    unseen: of int8, the samples that did not calibrate it: all forms are judged by these.
     """
 
     form: Form
@@ -48,6 +49,7 @@ class Variant:
     metric: Metric | None = None
     note: str = ""
     warnings: tuple[str, ...] = ()
+    unseen: Samples | None = None
 
 
 def make_variants(
@@ -114,7 +116,9 @@ def _make(
         return _variant(form, done.path.read_bytes(), folder, done.warnings)
     assert data is not None
     outcome = quantize_any(Asked(tflite, data, QuantizeRecipe(scheme="int8")), progress)
-    return _variant(form, outcome.data, folder, tuple(outcome.warnings))
+    made = _variant(form, outcome.data, folder, tuple(outcome.warnings))
+    evaluation = outcome.split.evaluation
+    return made if evaluation is None else replace(made, unseen=evaluation.samples)
 
 
 def _variant(form: Form, data: bytes, folder: Path, warnings: Sequence[str]) -> Variant:
@@ -123,13 +127,14 @@ def _variant(form: Form, data: bytes, folder: Path, warnings: Sequence[str]) -> 
     return Variant(form, data, load_tflite(path), warnings=tuple(warnings))
 
 
-def read_samples(data: str, handle: ModelHandle) -> Samples:
-    """The samples to evaluate with, real values or what the model stores.
+def judging_samples(made: Sequence[Variant], data: str, handle: ModelHandle) -> Samples:
+    """The samples to evaluate all forms with, real values or what the model stores.
 
     Raises:
         DataError: they are missing, damaged or do not fit.
     """
-    test = read_sources(Path(data), handle.inputs).test
+    unseen = next((v.unseen for v in made if v.unseen is not None), None)
+    test = read_sources(Path(data), handle.inputs).test if unseen is None else unseen
     count = min(len(test), EVALUATED)
     return test.take(np.arange(count))
 

@@ -30,10 +30,10 @@ from edgepack.pipeline.app_variants import (
     Form,
     Variant,
     as_row,
+    judging_samples,
     make_variants,
     measure,
     random_inputs,
-    read_samples,
     scratch,
     stored_inputs,
 )
@@ -133,7 +133,7 @@ def build_app(request: AppRequest, out: Path, progress: Progress = silent) -> Ap
         chosen = next(v for v in made if v.form == request.optimize)
         plain = made[0].handle
         assert chosen.handle is not None and plain is not None
-        samples = None if request.data is None else read_samples(request.data, plain)
+        samples = None if request.data is None else judging_samples(made, request.data, plain)
         inputs, note = describe_inputs(_tensors(chosen.handle, "input"), request.image)
         progress(_STAGE, 0.5, "computing golden outputs")
         given = None if samples is None else stored_inputs(samples, chosen.handle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import socket
 import subprocess
@@ -50,6 +51,7 @@ def test_no_adb_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.delenv("ANDROID_HOME", raising=False)
     monkeypatch.delenv("ANDROID_SDK_ROOT", raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)  # no package adbutils
     with pytest.raises(AdbMissingError) as caught:
         find_adb()
     assert caught.value.next_step == "sudo apt-get install adb"
