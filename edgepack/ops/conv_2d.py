@@ -14,6 +14,8 @@ from edgepack.ops.shared.conv_dsp import lower_conv_dsp
 from edgepack.ops.shared.conv_geometry import Fields
 from edgepack.ops.shared.conv_mul import lower_conv_mul
 from edgepack.ops.shared.conv_mve import lower_conv_mve
+from edgepack.ops.shared.kernel import Isa, KernelCall, Lowered
+from edgepack.ops.shared.sparse import offer_sparse_conv
 from edgepack.ops.shared.weighted import check_symmetric_int16, check_weights
 from edgepack.ops.shared.windowed import FastKernels, WindowAttributes, WindowedOp
 from edgepack.types import Array, DType, Shape
@@ -65,6 +67,12 @@ class Conv2D(WindowedOp):
         filters = w.astype(windows.dtype).reshape(groups, -1, kh, kw, w.shape[3])
         acc = np.einsum("nyxhwgc,gohwc->nyxgo", grouped, filters, optimize=True)
         return (self.finish(view, acc.reshape(n, oh, ow, -1), inputs),)
+
+    def lower(self, view: NodeView, isa: Isa) -> Lowered:
+        plain = super().lower(view, isa)
+        assert isinstance(plain, KernelCall)
+        activation = self.attrs(view).activation
+        return offer_sparse_conv(view, plain, self.geometry(view), activation, isa)
 
     def geometry(self, view: NodeView) -> Fields:
         out_c, _, _, group_c = view.input(1).shape

@@ -78,4 +78,35 @@ EP_INLINE int32_t ep_sparse_dot(ep_sparse_at *at, int32_t n, const int8_t *x, in
     return acc;
 }
 
+/* ep_sparse_dot for four columns of inputs, `k` bytes from each to the next; adds to acc[0..3]. */
+EP_INLINE void ep_sparse_dot4(ep_sparse_at *at, int32_t n, const int8_t *x, int32_t k, int32_t *acc,
+                              int32_t block) {
+    int32_t a = acc[0], b = acc[1], c = acc[2], d = acc[3];
+    for (; n > 0; --n) {
+        x += block * *at->gaps++;
+#if EP_DSP_ASM
+        if (block == 4) {
+            const uint32_t four = ep_load32(at->weights);
+            const uint32_t even = ep_sxtb16(four), odd = ep_sxtb16_ror8(four);
+            const uint32_t u = ep_load32(x), v = ep_load32(x + k);
+            const uint32_t w = ep_load32(x + 2 * k), y = ep_load32(x + 3 * k);
+            a = ep_smlad(ep_sxtb16_ror8(u), odd, ep_smlad(ep_sxtb16(u), even, a));
+            b = ep_smlad(ep_sxtb16_ror8(v), odd, ep_smlad(ep_sxtb16(v), even, b));
+            c = ep_smlad(ep_sxtb16_ror8(w), odd, ep_smlad(ep_sxtb16(w), even, c));
+            d = ep_smlad(ep_sxtb16_ror8(y), odd, ep_smlad(ep_sxtb16(y), even, d));
+            at->weights += 4;
+            continue;
+        }
+#endif
+        for (int32_t i = 0; i < block; ++i) {
+            const int32_t w = *at->weights++;
+            a = ep_wrap_mac(a, x[i], w);
+            b = ep_wrap_mac(b, x[i + k], w);
+            c = ep_wrap_mac(c, x[i + 2 * k], w);
+            d = ep_wrap_mac(d, x[i + 3 * k], w);
+        }
+    }
+    acc[0] = a, acc[1] = b, acc[2] = c, acc[3] = d;
+}
+
 #endif

@@ -13,7 +13,7 @@ import edgepack.emit.program
 from edgepack.ops.shared.kernel import Isa, KernelCall, Lowered
 from edgepack.ops.shared.sparse import Entries, encode_entries
 from edgepack.types import Array
-from tests.ops.fast_kernels import kernels, on
+from tests.ops.fast_kernels import conv, kernels, of_kind, on
 from tests.ops.ladder import climb
 from tests.ops.weighted_model import Weighted
 
@@ -24,23 +24,26 @@ CORES = {
 
 
 class Pruned(Weighted):
-    """One weight of ten is not zero, anywhere; one filter has none, one only its last."""
+    """One weight of ten is not zero, and the last of each filter; the first filter has none.
+
+    The filters with two values keep the layers from those of one magnitude, which are stored as
+    bits.
+    """
 
     def _weights(self, rng: np.random.Generator) -> Array:
-        values = super()._weights(rng) * (rng.random(self.w) < 0.1)
-        values[1] = 0
-        values[2].flat[:-1] = 0
-        values[2].flat[-1] = -77
-        return values.astype(np.int8)
+        values = (super()._weights(rng) * (rng.random(self.w) < 0.1)).reshape(self.w[0], -1)
+        values[1:, 0], values[1:, -1], values[0] = 50, -77, 0
+        return values.reshape(self.w).astype(np.int8)
 
 
 class PrunedInFours(Weighted):
-    """Four inputs in a row at a time."""
+    """Four inputs in a row at a time; the first ones stay."""
 
     def _weights(self, rng: np.random.Generator) -> Array:
         inputs = int(np.prod(self.w[1:]))
-        blocks = np.repeat(rng.random((self.w[0], inputs // 4)) < 0.15, 4, axis=1)
-        return (super()._weights(rng) * blocks.reshape(self.w)).astype(np.int8)
+        stay = rng.random((self.w[0], inputs // 4)) < 0.15
+        stay[:, 0] = True
+        return (super()._weights(rng) * np.repeat(stay, 4, axis=1).reshape(self.w)).astype(np.int8)
 
 
 def dense(kind: type[Weighted], x: tuple[int, int], outputs: int, **changes: object) -> Weighted:
@@ -58,6 +61,22 @@ def dense_layers() -> list[Weighted]:
         dense(Pruned, (3, 61), 5, bias=None),
         dense(PrunedInFours, (1, 120), 9),
         dense(PrunedInFours, (2, 1300), 7, per_channel=False, zero_points=(127, 3)),
+    ]
+
+
+def conv_layers() -> list[Weighted]:
+    pruned = (
+        ("1x1 odd channels", {}),
+        ("3x3 rgb stride 2", {"per_channel": False}),
+        ("dilated odd channels", {"zero_points": (-128, -128)}),
+        ("batches", {"bias": None}),
+        ("kernel beyond input", {}),
+        ("1x1 many inputs", {}),
+    )
+    fours = ("1x1 remainder 3", "3x3 same", "dilated", "10x4 one channel")
+    return [
+        *(of_kind(Pruned, conv(name, **changes)) for name, changes in pruned),
+        *(of_kind(PrunedInFours, conv(name)) for name in fours),
     ]
 
 
@@ -79,6 +98,16 @@ def test_dense_layers(core: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     cases = [on(CORES[core], layer, rng) for layer in dense_layers()]
     for case in cases:
         assert kernels(case) == ["ep_fully_connected_s8_sparse"], case.id
+    climb(cases, tmp_path)
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_convolutions(core: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    force(monkeypatch)
+    rng = np.random.default_rng(0)
+    cases = [on(CORES[core], layer, rng) for layer in conv_layers()]
+    for case in cases:
+        assert kernels(case) == ["ep_conv2d_s8_sparse"], case.id
     climb(cases, tmp_path)
 
 

@@ -5,39 +5,68 @@ A lowering offers its call in this form beside the plain one; emit/coding.py cho
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from edgepack.ops.shared.base import NodeView
+from edgepack.ops.shared.conv_geometry import (
+    WINDOW_STRUCTURE,
+    Fields,
+    conv_overlaps,
+    ungrouped,
+)
 from edgepack.ops.shared.filters import Filters, constant_filters
-from edgepack.ops.shared.kernel import Const, Input, Isa, KernelCall, Output, Params, Sparse
+from edgepack.ops.shared.kernel import (
+    Const,
+    Input,
+    Isa,
+    KernelCall,
+    Output,
+    Overlap,
+    Params,
+    Scratch,
+    Sparse,
+)
 from edgepack.ops.shared.requant import ChannelMultipliers
 from edgepack.ops.shared.weighted import requant_operands
 
 _LONGEST = 255  # a gap
 _FULL = 0.7  # share of weights that are not zero from which no form is smaller than a byte each
-# Instructions of dense layers, counted on emulated boards at -O2 (benchmarks/sparse_kernels.py):
-# of the plain kernels per weight, and of this one per entry and per filter.
+_POSITIONS = 4  # of a convolution, computed together
+# Instructions, counted on emulated boards at -O2 (benchmarks/sparse_kernels.py). Of the plain
+# kernels: per multiply-accumulate and per output.
 _PLAIN = {
-    "ep_fully_connected_s8_dsp": 1.2,
-    "ep_fully_connected_s8_mve": 0.2,
-    "ep_fully_connected_s8_mul": 3.0,
-    "ep_fully_connected_s8": 7.0,
+    "ep_fully_connected_s8_dsp": (1.1, 20.0),
+    "ep_fully_connected_s8_mve": (0.2, 10.0),
+    "ep_fully_connected_s8_mul": (3.0, 25.0),
+    "ep_fully_connected_s8": (7.0, 35.0),
+    "ep_conv2d_s8_dsp": (1.2, 15.0),
+    "ep_conv2d_s8_mve": (0.25, 10.0),
+    "ep_conv2d_s8_mul": (2.0, 20.0),
+    "ep_conv2d_s8": (9.0, 35.0),
 }
 
 
 @dataclass(frozen=True)
 class _Costs:
-    """Instructions of the sparse kernel: per entry, by weights of an entry, and per filter."""
+    """Instructions of the sparse kernels.
 
-    entry: dict[int, float]
-    filter: float
+    Args:
+        dense: per entry, by weights of an entry; conv: the same for four positions.
+        output: per output; gather: per byte of a window.
+    """
+
+    dense: dict[int, float]
+    conv: dict[int, float]
+    output: float
+    gather: float
 
 
-_DSP = _Costs({1: 4.5, 4: 11.0}, 45.0)
-_PORTABLE = _Costs({1: 7.0, 4: 22.0}, 45.0)
+_DSP = _Costs({1: 4.5, 4: 11.0}, {1: 13.0, 4: 27.0}, 35.0, 1.5)
+_PORTABLE = _Costs({1: 7.0, 4: 22.0}, {1: 14.0, 4: 50.0}, 40.0, 2.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,49 +124,106 @@ def offer_sparse_dense(
 ) -> KernelCall:
     """The call of a dense layer, with its sparse form where that could be worth it."""
     filters = constant_filters(view, activation, multipliers=multipliers)
-    cost = _PLAIN.get(plain.function)
-    if filters is None or filters.packed or cost is None:
+    if filters is None or not _empty_enough(filters):
         return plain
-    weights = filters.weights
-    channels, inputs = weights.shape
-    if np.count_nonzero(weights) > _FULL * weights.size or inputs > 65_535:
-        return plain
-    costs = _DSP if isa.has("dsp") else _PORTABLE
+    channels, inputs = filters.weights.shape
     batches = view.input(0).elements // inputs
-    forms = [encode_entries(weights, 1)]
-    if inputs % 4 == 0:
-        forms.append(encode_entries(weights, 4))
-    best = min(forms, key=lambda e: (costs.entry[e.block] * len(e.gaps), e.nbytes))
-    call = _call(plain, filters, best, batches)
+    costs = _DSP if isa.has("dsp") else _PORTABLE
+
+    def work(entries: Entries) -> float:
+        return batches * (costs.dense[entries.block] * len(entries.gaps) + costs.output * channels)
+
+    geometry = (("batches", batches), ("in_n", inputs), ("out_n", channels))
+    form = _Form("ep_fully_connected_s8_sparse", geometry, ("batches",), batches)
+    return _offer(plain, filters, form, work, batches * channels)
+
+
+def offer_sparse_conv(
+    view: NodeView, plain: KernelCall, geometry: Fields, activation: str, isa: Isa
+) -> KernelCall:
+    """The call of a convolution, with its sparse form where that could be worth it."""
+    conv = ungrouped(view, geometry, activation)
+    if conv is None or not _empty_enough(conv.filters):
+        return plain
+    fields, filters = conv.fields, conv.filters
+    channels, inputs = filters.weights.shape
+    positions = fields["out_h"] * fields["out_w"]
+    blocks = fields["batches"] * -(-positions // _POSITIONS)
+    costs = _DSP if isa.has("dsp") else _PORTABLE
+
+    def work(entries: Entries) -> float:
+        each = costs.output * channels + costs.gather * inputs
+        return blocks * (costs.conv[entries.block] * len(entries.gaps) + _POSITIONS * each)
+
+    form = _Form(
+        "ep_conv2d_s8_sparse",
+        (*fields.items(), ("fill", filters.input_zero)),
+        WINDOW_STRUCTURE,
+        _POSITIONS * blocks,
+        scratch_bytes=_POSITIONS * inputs,
+        overlaps=conv_overlaps(fields, view.input(0).nbytes, _POSITIONS, reverse=False),
+    )
+    return _offer(plain, filters, form, work, view.output().elements)
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What the two kernels differ in: geometry and memory; `repeats` of every entry."""
+
+    function: str
+    geometry: Fields
+    structural: tuple[str, ...]
+    repeats: int
+    scratch_bytes: int = 0
+    overlaps: tuple[Overlap, ...] = ()
+
+
+def _empty_enough(filters: Filters) -> bool:
+    weights = filters.weights
+    few = np.count_nonzero(weights) <= _FULL * weights.size
+    return few and not filters.packed and weights.shape[1] < 1 << 16
+
+
+def _offer(
+    plain: KernelCall,
+    filters: Filters,
+    form: _Form,
+    work: Callable[[Entries], float],
+    outputs: int,
+) -> KernelCall:
+    """The plain call with the cheaper of both ways to store entries beside it."""
+    found = [encode_entries(filters.weights, 1)]
+    if filters.weights.shape[1] % 4 == 0:
+        found.append(encode_entries(filters.weights, 4))
+    best = min(found, key=lambda entries: (work(entries), entries.nbytes))
+    call = _call(plain, filters, best, form)
     stored = sum(a.data.nbytes for a in plain.args if isinstance(a, Const))
     saved = stored - sum(a.data.nbytes for a in call.args if isinstance(a, Const))
-    work = batches * (costs.entry[best.block] * len(best.gaps) + costs.filter * channels)
-    more = round(work - cost * batches * weights.size)
+    per_mac, per_output = _PLAIN[plain.function]
+    more = round(work(best) - per_mac * plain.macs - per_output * outputs)
     return replace(plain, sparse=Sparse(call, saved, more))
 
 
-def _call(plain: KernelCall, filters: Filters, entries: Entries, batches: int) -> KernelCall:
-    channels, inputs = filters.weights.shape
+def _call(plain: KernelCall, filters: Filters, entries: Entries, form: _Form) -> KernelCall:
     low, high = filters.limits
     zero = 1.0 - np.count_nonzero(filters.weights) / filters.weights.size
     shape = "one by one" if entries.block == 1 else "in fours"
     params = Params(
-        "ep_fully_connected_s8_sparse_params",
+        f"{form.function}_params",
         (
-            ("batches", batches),
-            ("in_n", inputs),
-            ("out_n", channels),
+            *form.geometry,
             ("scale_step", 1 if filters.multipliers.value.size > 1 else 0),
             ("output_offset", filters.output_zero),
             ("act_min", low),
             ("act_max", high),
             ("block", entries.block),
         ),
-        structural=("batches", "act_min", "act_max", "block"),
+        structural=(*form.structural, "act_min", "act_max", "block"),
     )
+    scratch = (Scratch("int8_t"),) if form.scratch_bytes else ()
     return KernelCall(
-        "ep_fully_connected_s8_sparse",
-        "ep_fully_connected_s8_sparse.h",
+        form.function,
+        f"{form.function}.h",
         (
             params,
             Input(0),
@@ -147,8 +233,11 @@ def _call(plain: KernelCall, filters: Filters, entries: Entries, batches: int) -
             Const("weights", entries.weights, align=1),
             *requant_operands(filters.multipliers),
             Output(0),
+            *scratch,
         ),
-        macs=batches * entries.weights.size,
+        scratch_bytes=form.scratch_bytes,
+        overlaps=form.overlaps,
+        macs=form.repeats * entries.weights.size,
         cheap_to_share=True,
         reason=f"{100 * zero:.0f} % of the weights are zero and left out, the others stored "
         f"{shape}; else: {plain.reason}",

@@ -1,0 +1,150 @@
+"""Instructions of layers with weights that are zero: every weight stored, or only the others.
+
+`python -m benchmarks.sparse_kernels [--target NAME ...]` builds single int8 layers with random
+weights of each pattern both ways and writes sparse_kernels.json: instructions of one inference
+and bytes of constants, what the compiler's cost model (edgepack/ops/shared/sparse.py) expects, and
+which form a `balanced` build chooses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import edgepack.emit.program as program
+from benchmarks.measure import Optimize, measure
+from edgepack.ops.shared.kernel import KernelCall, Lowered
+from edgepack.types import Array
+from tests.ops.weighted_model import Weighted
+
+RESULT = Path(__file__).with_name("sparse_kernels.json")
+TARGETS = ("netduinoplus2", "mps3-an547", "mps2-an385", "mps2-an385-m0plus")
+_SEED = 4
+# name: share of weights that are zero, and how many in a row are zero together (0: N:M)
+PATTERNS: dict[str, tuple[float, int]] = {
+    "50 %": (0.5, 1),
+    "80 %": (0.8, 1),
+    "90 %": (0.9, 1),
+    "96 %": (0.96, 1),
+    "2:4": (0.5, 0),
+    "1:4": (0.75, 0),
+    "1x4, 50 %": (0.5, 4),
+    "1x4, 75 %": (0.75, 4),
+    "1x4, 90 %": (0.9, 4),
+}
+_CONV: dict[str, Any] = {
+    "padding": "SAME",
+    "stride_h": 1,
+    "stride_w": 1,
+    "dilation_h_factor": 1,
+    "dilation_w_factor": 1,
+    "fused_activation_function": "RELU",
+}
+
+
+@dataclass(frozen=True)
+class _Layer(Weighted):
+    zeros: float = 0.0
+    together: int = 1
+
+    def _weights(self, rng: np.random.Generator) -> Array:
+        values = np.rint(rng.normal(0.0, 127 / 3, self.w))
+        values = np.where(values == 0, 1, np.clip(values, -127, 127)).reshape(self.w[0], -1)
+        fours = values.reshape(len(values), -1, 4)
+        if self.together == 0:
+            order = rng.random(fours.shape).argsort(axis=2)
+            fours = fours * (order >= round(4 * self.zeros))
+        elif self.together == 4:
+            fours = fours * (rng.random((*fours.shape[:2], 1)) >= self.zeros)
+        else:
+            fours = fours * (rng.random(fours.shape) >= self.zeros)
+        return fours.reshape(self.w).astype(np.int8)
+
+
+def _layers() -> dict[str, _Layer]:
+    convs = {
+        "conv 1x1 16x16x32->32": ((1, 16, 16, 32), (32, 1, 1, 32)),
+        "conv 3x3 8x8x32->32": ((1, 8, 8, 32), (32, 3, 3, 32)),
+    }
+    found = {
+        "dense 784->100": _Layer(
+            "FULLY_CONNECTED", (1, 784), (100, 784), (1, 100), 100, 0, {}, per_channel=True
+        )
+    }
+    for name, (x, w) in convs.items():
+        found[name] = _Layer("CONV_2D", x, w, (*x[:3], w[0]), w[0], 0, _CONV)
+    return found
+
+
+def _forms() -> dict[str, Callable[..., tuple[Lowered, ...]]]:
+    def plain(views: Any, lowered: tuple[Lowered, ...], optimize: str) -> tuple[Lowered, ...]:
+        return tuple(lowered)
+
+    def sparse(views: Any, lowered: tuple[Lowered, ...], optimize: str) -> tuple[Lowered, ...]:
+        return tuple(
+            c.sparse.call if isinstance(c, KernelCall) and c.sparse else c for c in lowered
+        )
+
+    return {"plain": plain, "sparse": sparse, "chosen": program.code_weights}
+
+
+def main() -> None:
+    """Measure all and write the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sparse_kernels")
+    parser.add_argument("--target", action="append")
+    targets = parser.parse_args().target or list(TARGETS)
+    forms, rows = _forms(), json.loads(RESULT.read_text()) if RESULT.is_file() else {}
+    for target in targets:
+        for name, layer in _layers().items():
+            for pattern, (zeros, together) in PATTERNS.items():
+                case = replace(layer, zeros=zeros, together=together)
+                row = _row(case.case(np.random.default_rng(_SEED)).model, target, forms)
+                rows.setdefault(target, {}).setdefault(name, {})[pattern] = row
+                print(target, name, pattern, json.dumps(row), flush=True)
+        RESULT.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def _row(model: bytes, target: str, forms: dict[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for form, choose in forms.items():
+        seen: list[Any] = []
+
+        def code(
+            views: Any, lowered: Any, optimize: Optimize, choose: Any = choose, seen: Any = seen
+        ) -> Any:
+            made = choose(views, lowered, optimize)
+            seen[:] = [(lowered[0], made[0])]
+            return made
+
+        program.code_weights = code
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "layer.tflite"
+                path.write_bytes(model)
+                figures = measure(path, target, Path(folder), samples=1, full_image=False)
+        finally:
+            program.code_weights = forms["chosen"]
+        before, made = seen[0]
+        row[form] = {
+            "kernel": made.function,
+            "instructions": figures.instructions,
+            "constants": sum(program.const_bytes(made, role) for role in ("weights", "tables")),
+            "flash": figures.flash,
+            "mismatched_bytes": figures.mismatched_bytes,
+        }
+        if form == "sparse" and before.sparse is not None:
+            row["expected"] = before.sparse.instructions
+            row["block"] = dict(made.args[0].fields)["block"]
+    row["measured"] = row["sparse"]["instructions"] - row["plain"]["instructions"]
+    return row
+
+
+if __name__ == "__main__":
+    main()
