@@ -21,6 +21,7 @@ from edgepack.errors import DataError
 from edgepack.manifest import TensorInfo
 from edgepack.models.csv_data import read_rows
 from edgepack.models.image_data import read_pictures
+from edgepack.models.wav_data import is_wav_folder, read_recordings
 from edgepack.types import Array, DType
 
 _MAX_NAMES = 12  # array names listed in an error
@@ -88,7 +89,7 @@ def load_samples(path: Path, inputs: Sequence[TensorInfo], *, limit: int | None 
 
 
 def _described_samples(path: Path, inputs: Sequence[TensorInfo], limit: int | None) -> Samples:
-    """Samples of a CSV file or of a folder of pictures."""
+    """Samples of a CSV file or of a folder of pictures or recordings."""
     if len(inputs) != 1:
         raise DataError(
             f"the model has {len(inputs)} inputs, {path} holds samples of one",
@@ -106,6 +107,9 @@ def _described_samples(path: Path, inputs: Sequence[TensorInfo], limit: int | No
 def _read_described(
     path: Path, tensor: TensorInfo, limit: int | None
 ) -> tuple[Array, Array | None]:
+    if path.is_dir() and is_wav_folder(path):
+        recordings = read_recordings(path, tensor.shape, limit=limit)
+        return recordings.values, recordings.labels
     if path.is_dir():
         pictures = read_pictures(path, tensor.shape, limit=limit)
         return pictures.values, pictures.labels

@@ -72,16 +72,64 @@ class TableSection(_Section):
 
 
 class AudioSection(_Section):
-    """`[audio]`: from a recording to numbers between -1 and 1.
+    """`[audio]`: from a recording to numbers between -1 and 1, or to features of them.
 
     Attributes:
         rate: of every recording, in Hz; another one is refused.
         length: samples in time, by default what the model's input holds; a longer recording is cut
             at its end, a shorter one is followed by silence.
+        features: the samples themselves, magnitudes of windows, logarithms of their energies on the
+            mel scale, or the first cosine terms of those (edgepack/models/audio_features.py).
+        window_ms, stride_ms: of the windows, in milliseconds.
+        fft: points of the transform, by default the power of two that holds a window.
+        mels: bands on the mel scale, from `low_hz` to `high_hz` (by default half the rate).
+        log_offset: added before the logarithm.
+        coefficients: of the MFCCs, the first ones.
+        mean, std: at last (x - mean) / std.
     """
 
     rate: Positive
     length: Positive | None = None
+    features: Literal["samples", "spectrogram", "log-mel", "mfcc"] = "samples"
+    window_ms: float = Field(default=30.0, gt=0)
+    stride_ms: float = Field(default=20.0, gt=0)
+    fft: Positive | None = None
+    mels: Positive = 40
+    low_hz: float = Field(default=20.0, ge=0)
+    high_hz: float | None = Field(default=None, gt=0)
+    log_offset: float = Field(default=1e-6, gt=0)
+    coefficients: Positive = 13
+    mean: float = 0.0
+    std: float = Field(default=1.0, gt=0)
+
+    @property
+    def window(self) -> int:
+        """Samples in a window."""
+        return round(self.rate * self.window_ms / 1000)
+
+    @property
+    def stride(self) -> int:
+        """Samples from one window to the next."""
+        return max(1, round(self.rate * self.stride_ms / 1000))
+
+    @property
+    def fft_size(self) -> int:
+        """Points of the transform."""
+        return self.fft or 1 << max(0, self.window - 1).bit_length()
+
+    @model_validator(mode="after")
+    def _sensible(self) -> AudioSection:
+        if self.features == "samples":
+            return self
+        if self.length is None:
+            raise ValueError("features need length, in samples")
+        if self.fft_size < self.window:
+            raise ValueError(f"fft may not be less than a window, {self.window} samples")
+        if self.features == "mfcc" and self.coefficients > self.mels:
+            raise ValueError("there are no more coefficients than mels")
+        if not self.low_hz < (self.high_hz or self.rate / 2) <= self.rate / 2:
+            raise ValueError("low_hz must be below high_hz, and that at most half the rate")
+        return self
 
 
 class LabelSection(_Section):

@@ -25,6 +25,7 @@ import numpy as np
 from edgepack.errors import DataError
 from edgepack.models.csv_data import read_rows
 from edgepack.models.image_data import read_pictures
+from edgepack.models.wav_data import is_wav_folder, read_recordings
 from edgepack.types import Array
 
 MAX_UNPACKED_BYTES = 16 * 2**30  # an array is held in memory: refuse before it is taken
@@ -61,12 +62,16 @@ class Dataset:
 
 
 def read_dataset(path: Path) -> Dataset:
-    """Read an `.npz` file, of which pickled objects are never loaded, a CSV file, or a folder.
+    """Read an `.npz` or `.npy` file, of which pickled objects are never loaded, a CSV file, or a
+    folder of pictures or recordings.
 
     Raises:
         MissingToolError: a folder of pictures, and Pillow is not installed.
         DataError: it is missing, damaged, too large, or lacks the arrays that are needed.
     """
+    if path.is_dir() and is_wav_folder(path):
+        recordings = read_recordings(path)
+        return dataset_from(_pair(recordings.values, recordings.labels), str(path))
     if path.is_dir():
         pictures = read_pictures(path)
         return dataset_from(_pair(pictures.values, pictures.labels), str(path))
@@ -75,6 +80,8 @@ def read_dataset(path: Path) -> Dataset:
         return dataset_from(_pair(rows.values.astype(np.float32), rows.labels), str(path))
     if not path.is_file():
         raise DataError(f"data file {path} does not exist", allowed=f"an .npz file with {_ALLOWED}")
+    if path.suffix.lower() == ".npy":
+        return dataset_from({"x": read_npy(path)}, str(path))
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
@@ -85,6 +92,21 @@ def read_dataset(path: Path) -> Dataset:
     except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
         raise DataError(f"{path} is not a readable .npz file: {error}") from error
     return dataset_from(arrays, str(path))
+
+
+def read_npy(path: Path) -> Array:
+    """Samples without labels.
+
+    Raises:
+        DataError: the file is damaged, or holds none.
+    """
+    try:
+        array: Array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path} is not a readable .npy file: {error}") from error
+    if array.ndim == 0 or len(array) == 0:
+        raise DataError(f"{path} holds no samples")
+    return array
 
 
 def _pair(values: Array, labels: Array | None) -> dict[str, Array]:

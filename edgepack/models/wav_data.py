@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edgepack.errors import DataError
+from edgepack.models.audio_features import features
 from edgepack.models.data_description import (
     DESCRIPTION_NAME,
     AudioSection,
@@ -23,7 +24,7 @@ _PCM = {1: ("u1", 128.0, 128.0), 2: ("<i2", 0.0, 32768.0), 4: ("<i4", 0.0, 2.0**
 
 @dataclass(frozen=True)
 class Recordings:
-    """Samples [n, *shape], float32 between -1 and 1; class numbers [n] or None; class names."""
+    """Samples [n, *shape], float32; class numbers [n] or None; class names."""
 
     values: Array
     labels: Array | None
@@ -42,11 +43,12 @@ def read_recordings(
 
     Args:
         folder: holds data.toml with [audio]; and class subfolders, or recordings without labels.
-        shape: of one sample, from the model; its size is the number of samples in time.
+        shape: of one sample, from the model; without features its size is that in time.
         limit: read only so many.
 
     Raises:
-        DataError: no recording, a damaged one, another rate than declared, several channels.
+        DataError: no recording, a damaged one, another rate than declared, several channels, or
+            features of another shape.
     """
     described = read_description(folder / DESCRIPTION_NAME)
     if described.audio is None:
@@ -66,8 +68,16 @@ def read_recordings(
         files += [(rank, number, path) for rank, path in enumerate(_wavs(sub))]
     files = sorted(files) or [(rank, -1, path) for rank, path in enumerate(_wavs(folder))]
     files = files[:limit]
-    values = np.stack([_read(path, described.audio, length) for _, _, path in files])
+    audio = described.audio
+    values = np.stack([features(_read(path, audio, length), audio) for _, _, path in files])
     if shape is not None:
+        if values[0].size != int(np.prod(shape)):
+            raise DataError(
+                f"{audio.features} of {folder} have shape {list(values.shape[1:])}",
+                allowed=f"{list(shape)}, as the model's input",
+                next_step=f"see window_ms, stride_ms, mels, coefficients in "
+                f"{folder / DESCRIPTION_NAME}",
+            )
         values = values.reshape(len(values), *shape)
     labels = np.array([number for _, number, _ in files], np.int64) if folders else None
     return Recordings(values, labels, classes)

@@ -159,8 +159,8 @@ def _data_file(config: Config, cache: Cache, progress: Progress) -> Path:
 
 
 def _as_npz(path: Path, cache: Cache) -> Path:
-    """A data file; of a folder of pictures or a CSV file the .npz that holds the same."""
-    if not path.is_dir() and path.suffix.lower() != ".csv":
+    """A data file; of a folder or a file of another form the .npz that holds the same."""
+    if not path.is_dir() and path.suffix.lower() not in (".csv", ".npy"):
         return path
     described = path.with_suffix(".toml")
     files = [path, *([described] if described.is_file() else [])]

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgepack.errors import DataError
 from edgepack.models.csv_data import read_rows
-from edgepack.models.dataset import Dataset, Samples, read_dataset
+from edgepack.models.dataset import Dataset, Samples, read_dataset, read_npy
 from edgepack.models.handle import TensorSpec
 from edgepack.models.image_data import read_pictures
 from edgepack.models.wav_data import is_wav_folder, read_recordings
@@ -80,7 +80,7 @@ def read_sources(path: Path, inputs: tuple[TensorSpec, ...]) -> Sources:
         rows = read_rows(path, shape)
         return _one(rows.values, rows.labels, path)
     if path.suffix.lower() == ".npy":
-        return _one(_npy(path), None, path)
+        return _one(read_npy(path), None, path)
     if path.suffix.lower() != ".npz":
         raise DataError(f"{path} is of no form that edgepack reads", allowed=_FORMS)
     whole = _unsplit(path)
@@ -93,16 +93,6 @@ def read_sources(path: Path, inputs: tuple[TensorSpec, ...]) -> Sources:
 def _one(values: Array, labels: Array | None, path: Path) -> Sources:
     samples = Samples((values,), labels)
     return Sources(samples, samples, True, str(path))
-
-
-def _npy(path: Path) -> Array:
-    try:
-        array: Array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path} is not a readable .npy file: {error}") from error
-    if array.ndim == 0 or len(array) == 0:
-        raise DataError(f"{path} holds no samples")
-    return array
 
 
 def _unsplit(path: Path) -> Samples | None:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from edgepack.errors import DataError
+from edgepack.models.audio_features import features
+from edgepack.models.data_description import AudioSection
 from edgepack.models.handle import TensorSpec
 from edgepack.quantize.data import as_floats, choose, read_sources
 from edgepack.quantize.warn import data_warnings, result_warnings
@@ -110,6 +112,54 @@ def test_recordings(tmp_path: Path) -> None:
     write_wav(tmp_path / "no" / "c.wav", [0], rate=16000)
     with pytest.raises(DataError, match="16000 Hz"):
         read_sources(tmp_path, INPUT)
+
+
+FEATURES = """[audio]
+rate = 8000
+length = 4000
+features = "mfcc"
+window_ms = 40
+stride_ms = 20
+mels = 20
+coefficients = 8
+"""
+
+
+def test_recordings_become_features(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    write_wav(tmp_path / "no" / "a.wav", list(rng.integers(-9000, 9000, 4000)))
+    write_wav(tmp_path / "yes" / "a.wav", [0] * 4000)
+    (tmp_path / "data.toml").write_text(FEATURES)
+    shape = (TensorSpec("x", (1, 24, 8, 1), DType.FLOAT32),)
+    found = read_sources(tmp_path, shape).train.inputs[0]
+    assert found.shape == (2, 24, 8, 1)
+    # of silence every band is the logarithm of the offset, of which the first term holds all
+    np.testing.assert_allclose(found[1, :, 0, 0], np.log(1e-6) * np.sqrt(2 * 20), rtol=1e-6)
+    np.testing.assert_allclose(found[1, :, 1:], 0, atol=1e-4)
+    with pytest.raises(DataError, match=r"mfcc .* have shape \[24, 8\]"):
+        read_sources(tmp_path, INPUT)
+    (tmp_path / "data.toml").write_text(FEATURES.replace("mels = 20", "mels = 5"))
+    with pytest.raises(DataError, match="no more coefficients than mels"):
+        read_sources(tmp_path, shape)
+
+
+@pytest.mark.needs_tf
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["spectrogram", "log-mel", "mfcc"])
+def test_features_are_those_of_tensorflow(kind: str) -> None:
+    tf = pytest.importorskip("tensorflow", reason="the numbers are compared with tf.signal's")
+    x = np.random.default_rng(0).normal(size=16000).astype(np.float32) / 10
+    settings = AudioSection(
+        rate=16000, length=16000, features=kind, high_hz=4000, coefficients=10
+    )  # fmt: skip
+    found = tf.abs(tf.signal.stft(x, 480, 320, window_fn=tf.signal.hann_window))
+    if kind != "spectrogram":
+        weights = tf.signal.linear_to_mel_weight_matrix(40, 257, 16000, 20.0, 4000.0)
+        found = tf.math.log(found @ weights + 1e-6)
+    if kind == "mfcc":
+        found = tf.signal.mfccs_from_log_mel_spectrograms(found)[..., :10]
+    # TensorFlow computes in float32
+    np.testing.assert_allclose(features(x, settings), found.numpy(), atol=3e-5)
 
 
 def test_stored_integers_become_real_numbers(tmp_path: Path) -> None:
