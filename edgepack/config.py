@@ -7,8 +7,17 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from edgepack.compress.grid import without_sweep
 from edgepack.compress.methods import METHODS, Step
 from edgepack.errors import ConfigError
 from edgepack.models.entry import is_entry
@@ -127,6 +136,12 @@ class Config(_Section):
     bench: BenchSection = BenchSection()
     devices: tuple[DeviceSection, ...] = ()
     folder: Path = Field(default=Path(), exclude=True)
+
+    @field_validator("compress", mode="before")
+    @classmethod
+    def _as_one_recipe(cls, tables: Any) -> Any:
+        """What `edgepack compress --sweep` tries besides is no matter of a run."""
+        return without_sweep(tables) if isinstance(tables, list | tuple) else tables
 
     @model_validator(mode="after")
     def _complete(self) -> Config:

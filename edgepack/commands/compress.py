@@ -9,15 +9,26 @@ import typer
 
 from edgepack.commands.output import Column, out
 
+_SWEEP = "A sweep"
+
 
 def compress(
-    model: Annotated[Path, typer.Argument(help="A .keras or .h5 file.", show_default=False)],
-    destination: Annotated[Path, typer.Option("--out", "-o", help="The .keras file to write.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="A .keras or .h5 file; with --point the folder of a sweep.", show_default=False
+        ),
+    ],
+    destination: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="The .keras file to write; with --sweep a folder."),
+    ],
     method: Annotated[
         list[str] | None,
         typer.Option(
             metavar="METHOD[:KEY=VALUE,...]",
-            help="A step; may be given several times, the steps run in that order.",
+            help="A step; may be given several times, the steps run in that order. With --sweep "
+            "KEY=VALUE|VALUE tries each value.",
         ),
     ] = None,
     recipe: Annotated[
@@ -31,15 +42,60 @@ def compress(
             help="Samples and labels: .npz, .csv, a folder of pictures, or file:function.",
         ),
     ] = None,
-    time_limit: Annotated[float, typer.Option(help="Seconds for all steps.", min=1)] = 3600.0,
+    time_limit: Annotated[
+        float, typer.Option(help="Seconds for all steps, with --sweep of each point.", min=1)
+    ] = 3600.0,
     report: Annotated[
         Path | None, typer.Option(help="Also write the report as JSON to this file.")
+    ] = None,
+    sweep: Annotated[
+        bool,
+        typer.Option(
+            "--sweep",
+            help="Try every combination of values, measure each on the target, draw the front.",
+            rich_help_panel=_SWEEP,
+        ),
+    ] = False,
+    target: Annotated[
+        str | None,
+        typer.Option("--target", "-t", help="An emulated board.", rich_help_panel=_SWEEP),
+    ] = None,
+    scheme: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SCHEME[|SCHEME]", help="How to quantize (int8).", rich_help_panel=_SWEEP
+        ),
+    ] = None,
+    optimize: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[|NAME]",
+            help="What the build prefers (balanced).",
+            rich_help_panel=_SWEEP,
+        ),
+    ] = None,
+    validation: Annotated[
+        float | None,
+        typer.Option(
+            help="The share of the training split that points are compared on (0.1).",
+            min=0.0,
+            max=0.5,
+            rich_help_panel=_SWEEP,
+        ),
+    ] = None,
+    point: Annotated[
+        int | None,
+        typer.Option(help="Take this point of the sweep in MODEL.", rich_help_panel=_SWEEP),
+    ] = None,
+    build: Annotated[
+        Path | None,
+        typer.Option(help="Also build the point: the project to write.", rich_help_panel=_SWEEP),
     ] = None,
 ) -> None:
     """Make a network smaller: prune, split, share weights, train again.
 
     \b
-    A run that was stopped goes on after the last step that it finished.
+    A run that was stopped goes on after the last epoch that it finished.
 
     \b
     Examples:
@@ -48,9 +104,18 @@ def compress(
         edgepack compress net.keras --data d.npz -o small.keras
             --method low_rank:energy=0.9 --method prune_magnitude:sparsity=0.8
         edgepack compress net.keras --data train:load_data --recipe edgepack.toml -o small.keras
+        edgepack compress net.keras --data d.npz --sweep --target netduinoplus2 -o swept
+            --method "prune_structured:ratio=0.3|0.5|0.7,of=macs"
+        edgepack compress swept --point 2 -o small.keras --build firmware
     """
     import json
 
+    from edgepack.commands.compress_sweep import (
+        SweepOptions,
+        check_options,
+        run_sweep,
+        take_point,
+    )
     from edgepack.commands.convert import _check_destination, _write
     from edgepack.errors import UsageError
     from edgepack.pipeline.compress import (
@@ -59,14 +124,27 @@ def compress(
         compress_model,
         parse_step,
         read_steps,
+        read_tables,
     )
 
+    options = SweepOptions(sweep, target, scheme, optimize, validation, point, build)
+    check_options(options, model)
+    if point is not None:
+        take_point(model, destination, options)
+        return
     if (method is None) == (recipe is None):
         raise UsageError(
             "give the steps either as --method or as --recipe",
             next_step=f"edgepack compress {model} --data DATA -o {destination} "
             "--method prune_structured:ratio=0.5",
         )
+    if sweep:
+        tables = [parse_step(text) for text in method or ()]
+        if recipe is not None:
+            tables = read_tables(recipe)
+        origin = "--method" if recipe is None else str(recipe)
+        run_sweep(model, destination, tables, origin, data, time_limit, options)
+        return
     if destination.suffix != ".keras":
         raise UsageError(f"--out {destination}", allowed="a name that ends in .keras")
     _check_destination(model, destination)

@@ -170,6 +170,12 @@ def checked_steps(tables: Sequence[Any], origin: str) -> tuple[Step, ...]:
     Raises:
         ConfigError: there are none, or a key or a value is wrong.
     """
+    for table in tables:
+        if isinstance(table, dict) and SWEEP in table:
+            raise ConfigError(
+                f"{origin}: {table.get('method')} has several values to try",
+                allowed="one value by key, or --sweep",
+            )
     if not tables:
         raise ConfigError(f"{origin} holds no [[compress]] table", allowed=", ".join(METHODS))
     try:

@@ -1,0 +1,164 @@
+"""One point of a sweep: train, quantize, build, run; or find what an earlier run did of it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgepack.cache import CACHE_NAME, code_digest, stage_key, tree_digest
+from edgepack.compress.apply import STEPS, apply
+from edgepack.compress.grid import Point, as_toml
+from edgepack.errors import EdgepackError
+from edgepack.models.handle import ModelHandle
+from edgepack.models.progress import Progress, silent
+from edgepack.pipeline.compress import STEPS_NAME
+from edgepack.pipeline.measure import Optimize, measure
+from edgepack.pipeline.quantize import Asked as QuantizeAsked
+from edgepack.pipeline.quantize import quantize_any
+from edgepack.quantize.recipe import QuantizeRecipe, Scheme
+from edgepack.quantize.run import Outcome
+
+RECIPE_NAME = "recipe.toml"
+TFLITE_NAME = "model.tflite"
+COSTS = ("flash", "ram", "instructions")
+_POINT_NAME = "point.json"
+# what a point's figures depend on, besides its data
+_CODE = ("compress", "models", "quantize", "convert", "passes", "emit", "memory", "ops")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to try.
+
+    Attributes:
+        model: a `.keras` or `.h5` file.
+        points: of `compress.grid`; their steps are checked.
+        data: an `.npz`, a `.csv`, a folder of pictures, or `file:function`, with labels.
+        target: an emulated board.
+        out: a folder that gets `sweep.json` and a folder for each point.
+        validation: the share of the training split that points are compared on.
+        schemes: ways to quantize, each tried with every point.
+        optimize: preferences of the build, each tried with every scheme.
+        folder: that functions are relative to, and that gets the cache.
+        timeout: seconds for the steps of one point.
+    """
+
+    model: Path
+    points: tuple[Point, ...]
+    data: str
+    target: str
+    out: Path
+    validation: float = 0.1
+    schemes: tuple[Scheme, ...] = ("int8",)
+    optimize: tuple[Optimize, ...] = ("balanced",)
+    folder: Path = Path()
+    timeout: float = 3600.0
+
+
+@dataclass(frozen=True)
+class Files:
+    """`choose` has held-out samples as its test split, `final` the real one; both train alike."""
+
+    choose: Path
+    final: Path
+
+
+def tried(
+    asked: Asked,
+    handle: ModelHandle,
+    files: Files,
+    point: Point,
+    build: tuple[Scheme, Optimize],
+    number: int,
+    progress: Progress,
+) -> dict[str, Any]:
+    """One row of the table: what an earlier run found, or a new one."""
+    scheme, optimize = build
+    place = asked.out / f"{number:02d}"
+    key = stage_key(
+        "point",
+        {
+            "model": handle.sha256,
+            "data": tree_digest([files.choose]),
+            "steps": list(point.steps),
+            "build": [scheme, optimize, asked.target],
+            "code": code_digest("compress", "models", "quantize", "passes", "emit", "memory"),
+        },
+    )
+    path = place / _POINT_NAME
+    if path.is_file():
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if kept["key"] == key and (place / TFLITE_NAME).is_file():
+            progress("sweep", 1.0, "taken from an earlier run")
+            return {**kept["row"], "number": number}
+    varied = dict(point.varied)
+    row: dict[str, Any] = {"number": number, "varied": varied, "steps": list(point.steps)}
+    row |= {"scheme": scheme, "optimize": optimize}
+    place.mkdir(parents=True, exist_ok=True)
+    try:
+        row |= _made(asked, handle, files, point, row, place, progress)
+    except EdgepackError as error:
+        progress("sweep", None, error.message)
+        return {**row, "error": error.message}
+    path.write_text(json.dumps({"key": key, "row": row}, indent=2) + "\n", encoding="utf-8")
+    return row
+
+
+def _made(
+    asked: Asked,
+    handle: ModelHandle,
+    files: Files,
+    point: Point,
+    row: dict[str, Any],
+    place: Path,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Train, quantize, build and run one point."""
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as name:
+        model = handle.path
+        if point.steps:
+            done = apply(
+                handle,
+                STEPS.validate_python(list(point.steps)),
+                files.choose,
+                Path(name) / "out",
+                progress=progress,
+                timeout=asked.timeout,
+                folder=asked.folder,
+                checkpoints=asked.folder / CACHE_NAME / STEPS_NAME,
+            )
+            model = done.handle.path
+            after = done.report["steps"][-1]["after"]
+            found |= {"float": after["test"], "parameters": after["parameters"]}
+            (place / RECIPE_NAME).write_text(as_toml(point.steps), encoding="utf-8")
+        # an .h5 file keeps its suffix: it is what the converters go by
+        copy = place / f"model{model.suffix}"
+        copy.write_bytes(model.read_bytes())
+        integer = quantized(copy, files.choose, row, progress)
+        (place / TFLITE_NAME).write_bytes(integer.data)
+        figures = measure(
+            place / TFLITE_NAME,
+            asked.target,
+            Path(name),
+            full_image=False,
+            optimize=row["optimize"],
+            progress=progress,
+        )
+    return {
+        **found,
+        "model": copy.name,
+        "held_out": integer.report["evaluation"]["quantized"],
+        **{cost: getattr(figures, cost) for cost in COSTS},
+        "macs": figures.macs,
+        "mismatched_bytes": figures.mismatched_bytes,
+    }
+
+
+def quantized(model: Path, data: Path, row: dict[str, Any], progress: Progress = silent) -> Outcome:
+    """A point's network quantized as its row says, and evaluated on the test split of `data`."""
+    settings = QuantizeRecipe(scheme=row["scheme"])
+    return quantize_any(QuantizeAsked(model, str(data.resolve()), settings), progress)
