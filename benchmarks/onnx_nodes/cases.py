@@ -47,11 +47,18 @@ def cases(operators: Sequence[str]) -> Iterator[tuple[str, Any]]:
 
 
 def type_reason(operator: str, model: Any) -> str:
-    """Why no runtime for microcontrollers could hold its data; empty if one could."""
+    """Why TFLite Micro could hold no such data or has no such windows; empty if it could."""
+    if any(a.name == "training_mode" and a.i for n in model.graph.node for a in n.attribute):
+        return "training"
     for value in [*model.graph.input, *model.graph.output]:
         kind = value.type.tensor_type
         if not value.type.HasField("tensor_type"):
             return "a sequence or optional value"
+        sizes = [d.dim_value for d in kind.shape.dim if d.HasField("dim_value")]
+        if 0 in sizes:
+            return "no elements"
+        if len(sizes) == 5 and operator in ("AveragePool", "ConvTranspose", "MaxPool"):
+            return "windows of three dimensions"
         if kind.elem_type not in DTYPES:
             return "an element type that TFLite Micro does not have"
         if DTYPES[kind.elem_type].value in ("FLOAT16", "UINT16", "UINT32"):

@@ -66,8 +66,8 @@ def table(found: Iterable[Case]) -> str:
         f"**{_converted(every)} convert, {_count(every, 'numpy')} pass in numpy, "
         f"{_count(every, 'c')} in C, {_count(every, 'tflm')} in TFLite Micro**.",
         "",
-        f"{sum(foreign.values())} more cases are not counted, as their data have types that TFLite "
-        f"Micro computes nothing on: {skipped}.",
+        f"{sum(foreign.values())} more cases are not counted, as TFLite Micro computes nothing on "
+        f"such data: {skipped}.",
         "",
         "| operator | cases | converted | numpy | C | TFLite Micro | why others do not (cases) |",
         "|---|---:|---:|---:|---:|---:|---|",

@@ -107,17 +107,22 @@ def lower_opset(proto: Any) -> Any:
         ) from error
 
 
+def inferred_shapes(proto: Any) -> dict[str, tuple[int, ...]]:
+    """The shapes of values that stand in the graph, as far as they are fixed."""
+    found = {}
+    for value in (*proto.graph.input, *proto.graph.value_info, *proto.graph.output):
+        kind = value.type.tensor_type
+        if kind.HasField("shape") and all(d.HasField("dim_value") for d in kind.shape.dim):
+            found[value.name] = tuple(d.dim_value for d in kind.shape.dim)
+    return found
+
+
 def known_shapes(proto: Any) -> dict[str, tuple[int, ...]]:
     """The shapes of inputs, outputs and everything between that could be inferred.
 
     Operators of ONNX Runtime's own, which the inference skips, are run once instead.
     """
-    values = [*proto.graph.input, *proto.graph.value_info, *proto.graph.output]
-    found = {}
-    for value in values:
-        kind = value.type.tensor_type
-        if kind.HasField("shape") and all(d.HasField("dim_value") for d in kind.shape.dim):
-            found[value.name] = tuple(d.dim_value for d in kind.shape.dim)
+    found = inferred_shapes(proto)
     missing = [n for node in proto.graph.node for n in node.output if n and n not in found]
     if missing:
         found.update(_run_for_shapes(proto, missing, found))
@@ -195,7 +200,7 @@ def fold(proto: Any, folder: Path) -> Any:
             f"the model has operators outside the ONNX standard: {', '.join(foreign)}",
             allowed="operators of the domain ai.onnx",
         )
-    return folded
+    return onnx.shape_inference.infer_shapes(folded)  # types and shapes of what is new
 
 
 def explicit_states(proto: Any) -> None:

@@ -83,15 +83,20 @@ def compare(label: str, samples: Iterator[Sample], source: Source, run: LiteRt) 
         _check_shapes(wanted, got)
         count += 1
         for want, have in zip(wanted, got, strict=True):
-            difference = _difference(want, have)
             values += want.size
-            unequal += int(np.count_nonzero(difference))
-            largest = float(difference.max(initial=0.0))
-            finite = want[np.isfinite(want)].astype(np.float64)
-            span = float(finite.max() - finite.min()) if finite.size else 0.0
-            scale = max(span, float(np.abs(finite).max(initial=0.0))) or 1.0
-            max_abs, max_relative = max(max_abs, largest), max(max_relative, largest / scale)
+            unequal += int(np.count_nonzero(_difference(want, have)))
+            largest, relative = difference(want, have)
+            max_abs, max_relative = max(max_abs, largest), max(max_relative, relative)
     return Parity(label, count, max_abs, max_relative, unequal, values)
+
+
+def difference(want: Array, have: Array) -> tuple[float, float]:
+    """The largest difference of two outputs, and the same over the range of the first."""
+    largest = float(_difference(want, have).max(initial=0.0))
+    finite = want[np.isfinite(want)].astype(np.float64)
+    span = float(finite.max() - finite.min()) if finite.size else 0.0
+    scale = max(span, float(np.abs(finite).max(initial=0.0))) or 1.0
+    return largest, largest / scale
 
 
 def _difference(want: Array, have: Array) -> Array:

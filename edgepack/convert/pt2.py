@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from edgepack.convert.base import Request, Source, Stages
-from edgepack.convert.onnx import OnnxSource, open_proto
+from edgepack.convert.onnx import open_proto
+from edgepack.convert.onnx_tf import OnnxSource
+from edgepack.convert.qdq.source import QuantSource
 from edgepack.types import Array
 
 
@@ -34,7 +36,7 @@ def open_source(request: Request, stages: Stages) -> Source:
         target.unlink(missing_ok=True)
     description["producer"] = f"PyTorch {torch.__version__}"
     source = open_proto(request, stages, proto, description)
-    if isinstance(source, OnnxSource):
+    if isinstance(source, OnnxSource | QuantSource):
         source.runner = _runner(program)
         source.nodes = sum(1 for node in program.graph.nodes if node.op == "call_function")
     return source

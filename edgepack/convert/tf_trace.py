@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edgepack.convert.copies import with_copies
 from edgepack.convert.explain import explain
 from edgepack.convert.signature import with_signature
 from edgepack.models.handle import TensorSpec
@@ -43,7 +44,8 @@ class TracedSource:
     def to_tflite(self) -> bytes:
         """Convert with TFLiteConverter to float."""
         names = [[entry["name"] for entry in self.description[k]] for k in ("inputs", "outputs")]
-        return with_signature(run_converter(self.converter(), nodes=self.frozen_nodes), *names)
+        made = run_converter(self.converter(), nodes=self.frozen_nodes)
+        return with_signature(with_copies(made), *names)
 
     def frozen_nodes(self) -> dict[str, list[str]]:
         """The names of the frozen graph's nodes, by operator."""

@@ -40,6 +40,12 @@ _QLINEAR: dict[str, tuple[str, tuple[int, ...], int, int | None]] = {
 KEEPING = frozenset(
     {"Flatten", "Identity", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze", "Dropout"}
 )
+# TensorProto.DataType of values that no quantization belongs to
+_PLAIN: dict[int, np.dtype[Any]] = {
+    6: np.dtype(np.int32),
+    7: np.dtype(np.int64),
+    9: np.dtype(np.bool_),
+}
 # what a fused activation of TFLite can follow
 _FUSING = frozenset({"Add", "AveragePool", "Conv", "Gemm", "MatMul", "Mul", "Sub"})
 
@@ -89,6 +95,7 @@ class Op:
     output: str
     attributes: dict[str, Any] = field(default_factory=dict)
     activation: str = "NONE"
+    more: tuple[str, ...] = ()  # its outputs behind the first
 
     def __str__(self) -> str:
         return f"{self.kind} (node {self.name})"
@@ -104,6 +111,7 @@ class QuantGraph:
     shapes: dict[str, tuple[int, ...]]
     inputs: list[str]
     outputs: list[str]
+    types: dict[str, np.dtype[Any]] = field(default_factory=dict)  # of values that are not float32
 
 
 class Reader:
@@ -140,7 +148,14 @@ class Reader:
             shapes,
             [value.name for value in self._proto.graph.input],
             [self.resolve(value.name) for value in self._proto.graph.output],
+            self._types(),
         )
+
+    def _types(self) -> dict[str, np.dtype[Any]]:
+        """The element types of values that are known and neither float32 nor quantized."""
+        graph = self._proto.graph
+        known = {v.name: v.type.tensor_type.elem_type for v in (*graph.value_info, *graph.output)}
+        return {name: _PLAIN[kind] for name, kind in known.items() if kind in _PLAIN}
 
     def resolve(self, name: str) -> str:
         """The value that a name stands for."""
@@ -170,7 +185,9 @@ class Reader:
             )
         else:
             inputs = [self.resolve(name) if name else "" for name in node.input]
-            self._add(Op(node.op_type, node.name, inputs, node.output[0], _attributes(node)))
+            made = Op(node.op_type, node.name, inputs, node.output[0], _attributes(node))
+            made.more = tuple(node.output[1:])
+            self._add(made)
             if node.op_type in KEEPING and inputs[0] in self.quants:
                 self.quants[node.output[0]] = self.quants[inputs[0]]
 

@@ -6,7 +6,7 @@ Attributes are those of ONNX's Operators.md and of schema.fbs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from edgepack.convert.qdq import moves, padding, weights
 from edgepack.convert.qdq.graph import KEEPING, Op, Quant, clip_bounds
 from edgepack.convert.qdq.moves import constant_of
+from edgepack.convert.qdq.plain import PLAIN
 from edgepack.convert.qdq.writer import TO_LAST, Writer
 from edgepack.convert.wide_weights import plain_convolution
 from edgepack.errors import UnsupportedError
@@ -66,12 +67,10 @@ def emit(w: Writer, op: Op) -> None:
                 f"{name}/float"
             )
     if wanted is None or op.kind == "Quantize":
-        emitter.write(
-            w, Op(op.kind, op.name, inputs, op.output, op.attributes, op.activation), wanted
-        )
+        emitter.write(w, replace(op, inputs=inputs), wanted)
         return
     made = _beside(w, op, "real")
-    emitter.write(w, Op(op.kind, op.name, inputs, made, op.attributes, op.activation), None)
+    emitter.write(w, replace(op, inputs=inputs, output=made), None)
     requantize(w, made, op.output, wanted)
 
 
@@ -87,7 +86,7 @@ def _emit_int8(w: Writer, op: Op, emitter: Emitter, wanted: Quant) -> None:
         return
     made = _beside(w, op, "exact")
     w.source.quants[made] = exact
-    emitter.write(w, Op(op.kind, op.name, op.inputs, made, op.attributes, op.activation), exact)
+    emitter.write(w, replace(op, output=made), exact)
     requantize(w, made, op.output, wanted)
 
 
@@ -310,4 +309,5 @@ EMITTERS: dict[str, Emitter] = {
     "Tanh": Emitter(_unary("TANH")),
     "Transpose": Emitter(moves.transpose),
     "Unsqueeze": Emitter(moves.reshape),
+    **{kind: Emitter(write, data, int8=False) for kind, (write, data) in PLAIN.items()},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from edgepack.convert import onnx_prepare
 from edgepack.convert.base import Request, Stages
+from edgepack.convert.copies import with_copies
 from edgepack.convert.flatbuffer import write_model
 from edgepack.convert.ort import OrtRunner
 from edgepack.convert.qdq.graph import Quant, QuantGraph, Reader
@@ -38,8 +40,9 @@ class QuantSource:
         self.nodes: int | None = len(proto.graph.node)
         self.warnings: list[str] = []
         self._graph, self._moved, self._specs = graph, moved, specs
-        self._runner = OrtRunner(proto)
+        self.runner: Callable[[tuple[Array, ...]], tuple[Array, ...]] = OrtRunner(proto)
         self._outputs_last: list[bool] = []
+        self._written: bytes | None = None
         self.inputs = tuple(self._input(s, m) for s, m in zip(specs, moved, strict=True))
 
     def _input(self, spec: TensorSpec, moved: bool) -> TensorSpec:
@@ -52,11 +55,16 @@ class QuantSource:
         return TensorSpec(spec.name, shape, DType.INT8, scale, zero, layout)
 
     def to_tflite(self) -> bytes:
-        """Write the graph operator by operator.
+        """Write the graph operator by operator, once.
 
         Raises:
             UnsupportedError: one has no int8 form in TFLite; the message names the node.
         """
+        if self._written is None:
+            self._written = self._write()
+        return self._written
+
+    def _write(self) -> bytes:
         w = Writer(self._graph)
         inputs = []
         for spec, moved in zip(self.inputs, self._moved, strict=True):
@@ -76,7 +84,7 @@ class QuantSource:
         names = [[entry["name"] for entry in self.description[k]] for k in ("inputs", "outputs")]
         self.warnings += w.notes
         self._tell(w)
-        return with_signature(write_model(w.model), *names)
+        return with_signature(with_copies(write_model(w.model)), *names)
 
     def _tell(self, w: Writer) -> None:
         """Notes on what is int8 now, and on axes in another order."""
@@ -110,7 +118,7 @@ class QuantSource:
             fed.append(_unstored(value, quant, DType(entry["dtype"])))
         results = []
         for array, name, last in zip(
-            self._runner(tuple(fed)), self._graph.outputs, self._outputs_last, strict=True
+            self.runner(tuple(fed)), self._graph.outputs, self._outputs_last, strict=True
         ):
             stored = _stored(array, self._graph.quants.get(name))
             results.append(np.ascontiguousarray(np.moveaxis(stored, 1, -1)) if last else stored)
@@ -144,8 +152,18 @@ def open_quantized(
     description: dict[str, Any],
     specs: list[TensorSpec],
     warnings: list[str],
+    parts: Any = None,
 ) -> QuantSource:
     """Open a model that `onnx_prepare.is_quantized` found quantized, at fixed shapes.
+
+    Args:
+        request: what is asked for.
+        stages: the clock.
+        proto: the model, which ONNX Runtime runs for comparison.
+        description: of the model as its file has it.
+        specs: its inputs at their fixed shapes.
+        warnings: what is known to say already.
+        parts: the same model in simpler operators, which is what is written; the model by default.
 
     Raises:
         UnsupportedError: a quantization that TFLite has no form for; names the node.
@@ -159,7 +177,8 @@ def open_quantized(
             )
     moved = [spec.name in first and not request.keep_nchw for spec in specs]
     with stages("read", "reading scales and zero points"):
-        graph = Reader(proto).read(onnx_prepare.known_shapes(proto))
+        written = proto if parts is None else parts
+        graph = Reader(written).read(onnx_prepare.known_shapes(written))
     source = QuantSource(proto, graph, description, specs, moved)
     source.warnings += warnings
     return source

@@ -43,13 +43,22 @@ class Writer:
         self._held: dict[tuple[str, bool], int] = {}
 
     def tensor(
-        self, name: str, shape: Shape, quant: Quant | None, value: Array | None = None
+        self,
+        name: str,
+        shape: Shape,
+        quant: Quant | None,
+        value: Array | None = None,
+        dtype: np.dtype[Any] | None = None,
     ) -> int:
-        """A new tensor: int8 (a constant: of its own type) with `quant`, float32 without."""
+        """A new tensor: int8 with `quant`, else of the type given, float32 if none is.
+
+        A constant has its own type.
+        """
         schema = self.schema
         raw = schema.TensorT()
         raw.name, raw.shape, raw.hasRank = name.encode(), np.array(shape, np.int32), True
-        dtype = np.dtype(np.int8 if quant is not None else np.float32)
+        if quant is not None or dtype is None:
+            dtype = np.dtype(np.int8 if quant is not None else np.float32)
         raw.buffer = 0  # by convention the empty one (schema.fbs, Model.buffers)
         if value is not None:
             dtype = value.dtype
@@ -111,11 +120,15 @@ class Writer:
 
     def new(self, op: Op, quant: Quant | None, *, last: bool = False) -> int:
         """The tensor for an operator's result."""
-        shape = self.shape(op.output)
+        return self.named(op.output, quant, last=last)
+
+    def named(self, name: str, quant: Quant | None, *, last: bool = False) -> int:
+        """The tensor for a value that an operator writes."""
+        shape = self.shape(name)
         if last:
             shape = tuple(shape[axis] for axis in TO_LAST)
-        tensor = self.tensor(op.output, shape, quant)
-        self.hold(op.output, tensor, last=last)
+        tensor = self.tensor(name, shape, quant, dtype=self.source.types.get(name))
+        self.hold(name, tensor, last=last)
         return tensor
 
     def get(self, name: str, *, last: bool = False) -> int:
@@ -139,7 +152,9 @@ class Writer:
         source = tuple(int(size) for size in self.graph.tensors[tensor].shape)
         shape = tuple(source[axis] for axis in order)
         kept = [axis for axis in order if source[axis] != 1]
-        made = self.tensor(f"{name}/moved", shape, self.quant(name))
+        made = self.tensor(
+            f"{name}/moved", shape, self.quant(name), dtype=self.source.types.get(name)
+        )
         if kept == sorted(kept):
             self.reshaped(tensor, made, shape)
         else:

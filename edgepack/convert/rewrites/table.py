@@ -11,6 +11,7 @@ from edgepack.convert.rewrites import (
     fuse_activation,
     gelu,
     hard_swish,
+    list_update,
     relu6_forms,
     transposes,
 )
@@ -57,6 +58,7 @@ REWRITES: tuple[Rewrite, ...] = (
     Rewrite(
         "fuse_activation", "activations in the operator before", fuse_activation.apply, exact=True
     ),
+    Rewrite("list_update", "list updates as DYNAMIC_UPDATE_SLICE", list_update.apply, exact=True),
 )
 
 

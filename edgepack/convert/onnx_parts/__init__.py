@@ -1,0 +1,1 @@
+"""ONNX operators in the parts that onnx2tf and TFLite have, with the same results."""
