@@ -125,15 +125,18 @@ def _train(model: Any, teacher: Loaded, config: Config, context: Context) -> Non
     soft, hard = apart(model, samples.labels, config.temperature), _hard(model, samples, config)
     # asked once for all epochs, unless samples look different each time
     known = None
-    if fit.augment is None:
+    if fit.augment is None and config.alpha > 0.0:
         known = tf.constant(said_of(teacher, samples, context.progress))
 
     def objective(forward: Callable[[Any], Any], x: Any, index: Any) -> Any:
         given = forward(x)
         outputs = given if hints is None else given[0]
-        loss = soft(teacher.ask(x) if known is None else tf.gather(known, index), outputs)
+        loss = tf.constant(0.0)
+        if config.alpha > 0.0:
+            said = teacher.ask(x) if known is None else tf.gather(known, index)
+            loss += config.alpha * soft(said, outputs)
         if hard is not None:
-            loss = config.alpha * loss + (1.0 - config.alpha) * hard(outputs, index)
+            loss += (1.0 - config.alpha) * hard(outputs, index)
         if hints is not None:
             feature, attention = hints.losses(hints.ask(x), given[1:])
             loss += config.hint_weight * feature + config.attention_weight * attention

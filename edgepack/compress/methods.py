@@ -22,6 +22,7 @@ from edgepack.compress import (
     prune_obs,
     prune_pattern,
     prune_structured,
+    replace_conv,
     train,
 )
 from edgepack.compress.context import Context, Outcome
@@ -42,6 +43,7 @@ METHODS: dict[str, Method] = {
     prune_pattern.NAME: Method(prune_pattern.Config, prune_pattern.run),
     prune_structured.NAME: Method(prune_structured.Config, prune_structured.run),
     low_rank.NAME: Method(low_rank.Config, low_rank.run),
+    replace_conv.NAME: Method(replace_conv.Config, replace_conv.run),
     cluster.NAME: Method(cluster.Config, cluster.run),
     distill.NAME: Method(distill.Config, distill.run),
     train.NAME: Method(train.Config, train.run),
@@ -55,6 +57,7 @@ Step = Annotated[
     | prune_pattern.Config
     | prune_structured.Config
     | low_rank.Config
+    | replace_conv.Config
     | cluster.Config
     | distill.Config
     | train.Config,

@@ -9,14 +9,17 @@ import numpy as np
 
 from edgepack.compress.channels import functional, layer_weights
 
+# new Keras layers in the order in which they are applied, and their weights as `set_weights` takes
+# them
+Chain = Sequence[tuple[Any, Sequence[Any]]]
 
-def replace_layers(model: Any, chains: Mapping[str, Sequence[tuple[Any, Sequence[Any]]]]) -> Any:
+
+def replace_layers(model: Any, chains: Mapping[str, Chain]) -> Any:
     """A new network in which layers gave way to chains of layers.
 
     Args:
         model: a Keras model; it keeps its layers.
-        chains: by the name of a layer what takes its place, in order: a new Keras layer and its
-            weights, as `set_weights` takes them. An empty chain passes the input on.
+        chains: by the name of a layer what takes its place. An empty chain passes the input on.
 
     Returns:
         A Functional model. All layers that stay are copies, weights included.
