@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgepack.convert.rewrites.editor import Editor
+from edgepack.errors import UnsupportedError
 from edgepack.ops.shared.int4 import pack_int4
 from edgepack.quantize.finish import drop_unused, set_versions
 from edgepack.quantize.float_lstm import SLOTS as LSTM_SLOTS
@@ -21,6 +22,7 @@ from edgepack.quantize.params import (
 from edgepack.quantize.plan import OpKey, Params, Plan
 from edgepack.quantize.policy import WEIGHTED, Weighted
 from edgepack.quantize.schemes import OpScheme
+from edgepack.quantize.svdf import SVDF_OP, SVDF_SLOTS, time_scale
 from edgepack.types import Array, DType
 
 _LSTM_INPUTS = 24  # with those of layer normalization
@@ -87,6 +89,8 @@ class _Applier:
         inputs = [int(i) for i in operator.inputs]
         if op == "UNIDIRECTIONAL_SEQUENCE_LSTM" and not scheme.is_float:
             self._lstm(g, position, operator, inputs)
+        elif op == SVDF_OP and not scheme.is_float:
+            self._svdf(g, position, operator, inputs)
         elif not scheme.is_float:
             self._weights(g, position, op, inputs, scheme)
         for slot, tensor in enumerate(inputs):
@@ -234,6 +238,37 @@ class _Applier:
             )
         operator.intermediates = np.array(self._intermediates(graph, position, inputs), np.int32)
         inputs += [-1] * (_LSTM_INPUTS - len(inputs))  # TFLM counts them
+
+    def _svdf(self, g: int, position: int, operator: Any, inputs: list[int]) -> None:
+        """Feature weights int8, those over time int16, each with one scale; the bias int32."""
+        graph = self.model.subgraphs[g]
+        feature, time = (
+            self.editor.constant(graph, inputs[slot])
+            for slot in (SVDF_SLOTS.feature, SVDF_SLOTS.time)
+        )
+        if feature is None or time is None:
+            name = self.plan.names[g, position][1]
+            raise UnsupportedError(
+                f"SVDF {name!r}: its weights are computed, which no integer kernel takes"
+            )
+        scale = weight_scales(feature, INT8_WEIGHTS, None)
+        stored = store_weights(feature, scale, INT8_WEIGHTS, None)
+        inputs[SVDF_SLOTS.feature] = self._constant(
+            g, inputs[SVDF_SLOTS.feature], stored, DType.INT8, scale, 0, "feature"
+        )
+        steps = QParams(DType.INT16, float(time_scale(time, int(operator.builtinOptions.rank))), 0)
+        inputs[SVDF_SLOTS.time] = self._constant(
+            g, inputs[SVDF_SLOTS.time], steps.store(time), DType.INT16, [steps.scale], 0, steps
+        )
+        state = self.plan.tensors[g, inputs[SVDF_SLOTS.state]]
+        assert state is not None
+        like = inputs[SVDF_SLOTS.bias]
+        bias = self.editor.constant(graph, like) if like >= 0 else None
+        if bias is None:  # TFLite Micro's kernel needs one
+            bias = np.zeros(len(feature) // int(operator.builtinOptions.rank), np.float32)
+            like = inputs[SVDF_SLOTS.feature]
+        factor = np.float32(state.scale) * np.array([steps.scale], np.float32)
+        inputs[SVDF_SLOTS.bias] = self._bias(g, like, bias, factor, False)
 
     def _intermediates(self, graph: Any, position: int, inputs: list[int]) -> list[int]:
         """The five tensors that LiteRT wants described; a plain LSTM uses the scale of the last."""

@@ -16,6 +16,7 @@ from edgepack.convert.rewrites.editor import Editor
 from edgepack.errors import ModelError
 from edgepack.quantize.float_lstm import SLOTS as LSTM_SLOTS
 from edgepack.quantize.float_lstm import cell_states
+from edgepack.quantize.svdf import SVDF_OP, SVDF_SLOTS
 from edgepack.types import Array, DType
 
 Key = tuple[int, int]  # subgraph and tensor
@@ -48,7 +49,8 @@ class Observer:
         self._graphs: dict[int, _Graph] = {}
 
     def run(self, inputs: Sequence[Array]) -> Iterator[Seen]:
-        """All values for one sample, in the order of computation; state begins afresh.
+        """All values for one sample, in the order of computation; state begins afresh, except in
+        models with SVDF, whose samples are steps of time, one after the other.
 
         Args:
             inputs: one array per input, batch axis included, as the model stores it.
@@ -83,6 +85,9 @@ class _Graph:
         self._lstms = [
             o for o in self._raw.operators if editor.name(o) == "UNIDIRECTIONAL_SEQUENCE_LSTM"
         ]
+        # what streams sees one step of time an inference: the steps before are in its state
+        svdfs = [o for o in self._raw.operators if editor.name(o) == SVDF_OP]
+        self._states = [int(o.inputs[SVDF_SLOTS.state]) for o in svdfs]
         self._watched = self._watch(only)
         self._interpreter = _interpreter(_alone(model, index))
         self._in = [d["index"] for d in self._interpreter.get_input_details()]
@@ -108,13 +113,16 @@ class _Graph:
                 continue
             if value.size:
                 yield Seen((self._index, tensor), value)
+        for tensor in self._states:
+            yield Seen((self._index, tensor), self._get(tensor))
         for operator in self._lstms:
             yield from self._lstm(operator)
         for operator in self._loops:
             yield from self._loop(operator)
 
     def invoke(self, inputs: Sequence[Array]) -> None:
-        self._interpreter.reset_all_variables()
+        if not self._states:
+            self._interpreter.reset_all_variables()
         for tensor, value in zip(self._in, inputs, strict=True):
             shape = tuple(int(s) for s in self._raw.tensors[tensor].shape)
             self._interpreter.set_tensor(tensor, value.reshape(shape))

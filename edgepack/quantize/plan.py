@@ -18,6 +18,7 @@ from edgepack.quantize.params import QParams, activation_params
 from edgepack.quantize.policy import FIXED, SIGN_SCALE, WEIGHTED, Kind, kind_of, stores_signs
 from edgepack.quantize.rules import Rules
 from edgepack.quantize.schemes import OpScheme
+from edgepack.quantize.svdf import SVDF_SLOTS, check_svdf
 from edgepack.types import DType
 
 OpKey = tuple[int, int]  # subgraph and position of the operator
@@ -232,6 +233,11 @@ class _Planner:
             return
         elif kind is Kind.LSTM:
             self._lstm(g, position, operator, groups[0])
+            return
+        elif kind is Kind.SVDF:
+            check_svdf(operator, self.made.names[g, position][1])
+            self._read(g, position, SVDF_SLOTS.x, scheme.activation)
+            self._new(g, _ids(operator.inputs)[SVDF_SLOTS.state], DType.INT16)
             return
         skipped = weighted_slots(op, self.editor, graph, _ids(operator.inputs))
         if stores_signs(op, scheme) and WEIGHTED[op].weights in skipped:

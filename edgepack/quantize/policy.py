@@ -25,6 +25,7 @@ class Kind(Enum):
     FIXED = "the output's scale is given"
     LOOP = "WHILE: the loop's variables keep their scale"
     LSTM = "UNIDIRECTIONAL_SEQUENCE_LSTM"
+    SVDF = "int16 state and weights over time (svdf.py)"
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,11 @@ def kind_of(op: str) -> Kind | None:
         return Kind.FREE
     if op in FIXED:
         return Kind.FIXED
-    return {"WHILE": Kind.LOOP, "UNIDIRECTIONAL_SEQUENCE_LSTM": Kind.LSTM}.get(op)
+    return {
+        "WHILE": Kind.LOOP,
+        "UNIDIRECTIONAL_SEQUENCE_LSTM": Kind.LSTM,
+        "SVDF": Kind.SVDF,
+    }.get(op)
 
 
 def stores_signs(op: str, scheme: OpScheme) -> bool:

@@ -122,7 +122,7 @@ def train(
     }
     hint = "give [quantize] qat a larger timeout_s, or fewer epochs; it goes on where it stopped"
     task = Task(
-        "edgepack.quantize.qat_child:run", arguments, "training", qat.timeout_s, True, None, hint
+        "edgepack.quantize.qat_child:run", arguments, "training", qat.timeout_s, time_hint=hint
     )
     reply = run_task(task, progress)
     ranges = {**calibrated.ranges, **{_key(k): (v[0], v[1]) for k, v in reply["ranges"]}}

@@ -118,7 +118,7 @@ class Run:
         )
         out = qat_ops.clamp(out, low, high)
         grid = None if root is None else self.grids.get(root)
-        if grid is None or not has_reference(node, read, grid):
+        if root is None or grid is None or not has_reference(node, read, grid):
             return self.placed(node.output, Value(out))
         if self.watch is not None:
             self.watch.setdefault(root, out)

@@ -41,7 +41,7 @@ class Unit:
 
 def computes(op: str) -> bool:
     """Whether an operator makes new values, so that quantizing it alone makes an error."""
-    return kind_of(op) in (Kind.WEIGHTED, Kind.FREE, Kind.FIXED, Kind.LSTM)
+    return kind_of(op) in (Kind.WEIGHTED, Kind.FREE, Kind.FIXED, Kind.LSTM, Kind.SVDF)
 
 
 def units(model: Any, plan: Plan) -> list[Unit]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import wave
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -146,7 +147,9 @@ def test_recordings_become_features(tmp_path: Path) -> None:
 @pytest.mark.needs_tf
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["spectrogram", "log-mel", "mfcc"])
-def test_features_are_those_of_tensorflow(kind: str) -> None:
+def test_features_are_those_of_tensorflow(
+    kind: Literal["spectrogram", "log-mel", "mfcc"],
+) -> None:
     tf = pytest.importorskip("tensorflow", reason="the numbers are compared with tf.signal's")
     x = np.random.default_rng(0).normal(size=16000).astype(np.float32) / 10
     settings = AudioSection(
