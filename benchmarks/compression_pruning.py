@@ -47,7 +47,7 @@ def _cases() -> dict[str, dict[str, Any]]:
             f"magnitude, {at}": {"method": "prune_magnitude", **gradual},
             f"obd, {at}": {"method": "prune_obd", **gradual},
             f"obs, {at}": {"method": "prune_obs", **gradual, "scope": "layer", "every": 500,
-                           "schedule": "polynomial", "stages": 2},
+                           "schedule": "polynomial", "stages": 1},
         }  # fmt: skip
     found["magnitude, 50 to 90 %, by layer"] = {
         "method": "prune_magnitude", "initial_sparsity": 0.5, "sparsity": 0.9, "every": 50,

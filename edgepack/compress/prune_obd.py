@@ -54,13 +54,14 @@ def run(model: Any, config: Config, context: Context) -> Outcome:
     data = context.data
     if data is None:
         raise DataError(f"{NAME} needs data for its curvature", allowed="x_train and y_train")
-    generator = np.random.default_rng(config.seed)
     variables = prunable(model, config.skip, NAME)
 
     def choose(
         weights: Sequence[Array], kept: Sequence[Array], sparsity: float
     ) -> tuple[Sequence[Array], Sequence[Array]]:
-        # other samples each time: the same few would be pruned for
+        # other samples each time: the same few would be pruned for; drawn by the sparsity and not
+        # by what was drawn before, so that a resumed run draws the same
+        generator = np.random.default_rng([config.seed, int(sparsity * (1 << 32))])
         chosen = data.train.take(generator.permutation(len(data.train))[: config.samples])
         seed = int(generator.integers(2**31))
         curves = diagonal(model, variables, chosen, config.curvature, config.finetune.loss, seed)

@@ -45,7 +45,7 @@ class Config(Sparse):
     every: int = Field(default=200, ge=1)
     samples: int = Field(default=1000, ge=1)
     damping: float = Field(default=0.01, gt=0.0)
-    stages: int = Field(default=8, ge=1)
+    stages: int = Field(default=4, ge=1)
     largest: int = Field(default=2000, ge=1)
 
 
@@ -93,7 +93,6 @@ class _Surgeon:
                     f"largest = {config.largest}",
                     next_step=f"skip '{use.layer.name}/kernel', or raise `largest`",
                 )
-        self.generator = np.random.default_rng(config.seed)
 
     def prune(self, kept: Sequence[Array], sparsity: float) -> tuple[list[Array], list[Array]]:
         """Masks of at least this sparsity, and the weights that make up for what went."""
@@ -110,7 +109,9 @@ class _Surgeon:
     def _stage(self, masks: list[Array], sparsity: float) -> list[Array]:
         assert self.context.data is not None
         train = self.context.data.train
-        order = self.generator.permutation(len(train))[: self.config.samples]
+        # by the sparsity and not by what was drawn before, so that a resumed run draws the same
+        generator = np.random.default_rng([self.config.seed, int(sparsity * (1 << 32))])
+        order = generator.permutation(len(train))[: self.config.samples]
         found = moments(self.model, self.uses, train.take(order))
         curves = [
             damped(matrix, self.config.damping, use.layer.use_bias)
