@@ -67,9 +67,7 @@ def pack_bits(graph: Graph, optimize: str = "balanced") -> Packed:
     return Packed(replace(graph, tensors=tensors), nodes)
 
 
-def _bits(
-    graph: Graph, views: list[NodeView], layers: Mapping[int, SignWeights]
-) -> dict[int, int]:
+def _bits(graph: Graph, views: list[NodeView], layers: Mapping[int, SignWeights]) -> dict[int, int]:
     """Tensors to store as bits, with their magnitude.
 
     A tensor that some reader wants as int8 is left out, and then what made it may have to be too.

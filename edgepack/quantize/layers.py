@@ -35,7 +35,7 @@ from edgepack.types import Array, DType
 # but multipliers below 2^-32 are 0, which would drop it.
 _BIAS_BITS = {DType.INT8: 30, DType.INT16: 34}
 SIGN_UNIT = 2  # weights of layers that store signs
-_SIGN_RATIO = 128.0  # a unit of their accumulators in units of the output: beyond its limits at once
+_SIGN_RATIO = 128.0  # a unit of their accumulators in units of the output: beyond its limits
 _SIGN_LIMIT = 1 << 22  # of their biases: times the ratio, still an int32 with the largest sums
 
 

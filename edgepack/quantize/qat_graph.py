@@ -206,7 +206,15 @@ class Simulation:
             source = self.slot(node, slots.x)
             assert source is not None
             offset = np.zeros(weights.shape[slots.axis]) if bias is None else bias
-            self.signs[key] = SignOutput(offset / (clip.reshape(-1) * source.scale))
+            offset = offset / (clip.reshape(-1) * source.scale)
+            self.signs[key] = SignOutput(offset, self._pooled(node))
+
+    def _pooled(self, node: Node) -> int:
+        """Of how many of a node's outputs a max-pool behind it takes the largest."""
+        for reader in self.nodes:
+            if reader.op == "MAX_POOL_2D" and reader.inputs[0] == node.output:
+                return int(reader.options.filterHeight * reader.options.filterWidth)
+        return 1
 
     def trainable(self) -> list[Any]:
         """The variables, in a fixed order: weights and biases, clips, ranges."""

@@ -6,6 +6,7 @@ straight-through estimator, Hubara et al., "Binarized Neural Networks", NeurIPS 
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -34,13 +35,16 @@ class SignOutput:
 
     Args:
         offset: [channels], added to the sums at first.
+        pooled: how many signs a max-pool then takes the largest of. Training starts with as many
+            results of -1 as of 1: else nearly all would be 1, which teaches nothing.
     """
 
-    def __init__(self, offset: Array) -> None:
+    def __init__(self, offset: Array, pooled: int = 1) -> None:
         import keras
 
-        self.shift = keras.Variable(np.zeros_like(offset, np.float32))
-        self.mean = keras.Variable(-offset.astype(np.float32))
+        shift = np.full_like(offset, NormalDist().inv_cdf(1 - 0.5 ** (1 / pooled)), np.float32)
+        self.shift = keras.Variable(shift)
+        self.mean = keras.Variable((shift - offset).astype(np.float32))
         self.variance = keras.Variable(np.ones_like(offset, np.float32))
 
     @property

@@ -126,12 +126,22 @@ EP_INLINE void ep_bits_gather_s8(const ep_bits_params *p, const int8_t *in, int3
 
 /* Sums to bits: 1 where a sum reaches its channel's threshold. */
 #define EP_BITS_COMPARE(P, SUMS, THRESHOLD, OUT)                                                   \
-    for (int32_t f = 0; f < (P)->out_c; f += 8) {                                                  \
-        uint32_t bits = 0;                                                                         \
-        for (int32_t i = 0; i < 8 && f + i < (P)->out_c; ++i) {                                    \
+    const int32_t whole = (P)->out_c / 8 * 8;                                                      \
+    uint32_t bits = 0;                                                                             \
+    for (int32_t f = 0; f < whole; f += 8) {                                                       \
+        bits = 0;                                                                                  \
+        EP_UNROLL(8)                                                                               \
+        for (int32_t i = 0; i < 8; ++i) {                                                          \
             bits |= (uint32_t)((SUMS)[f + i] >= (THRESHOLD)[f + i]) << (uint32_t)i;                \
         }                                                                                          \
         (OUT)[f / 8] = (uint8_t)bits;                                                              \
+    }                                                                                              \
+    if (whole < (P)->out_c) {                                                                      \
+        bits = 0;                                                                                  \
+        for (int32_t f = whole; f < (P)->out_c; ++f) {                                             \
+            bits |= (uint32_t)((SUMS)[f] >= (THRESHOLD)[f]) << (uint32_t)(f - whole);              \
+        }                                                                                          \
+        (OUT)[whole / 8] = (uint8_t)bits;                                                          \
     }
 
 /* Sums to int8; bias may be NULL. */

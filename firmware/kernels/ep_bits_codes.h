@@ -53,9 +53,13 @@ EP_INLINE void ep_bits_code_sums(const int16_t *x, const uint32_t *book, int16_t
     int16_t low[16], high[16];
     ep_bits_signed_sums(x, low);
     ep_bits_signed_sums(x + 4, high);
-    for (int32_t j = 0; j < EP_BITS_BOOK; ++j) {
-        const uint32_t vector = (book[j / 4] >> (8u * ((uint32_t)j % 4u))) & 0xFFu;
-        to[j] = (int16_t)(low[vector & 15u] + high[vector >> 4]);
+    for (int32_t i = 0; i < EP_BITS_BOOK / 4; ++i) {
+        uint32_t vectors = book[i];
+        EP_UNROLL(4)
+        for (int32_t j = 0; j < 4; ++j) {
+            *to++ = (int16_t)(low[vectors & 15u] + high[(vectors >> 4) & 15u]);
+            vectors >>= 8;
+        }
     }
 }
 

@@ -7,39 +7,80 @@
 
 #include "ep_bits.h"
 
-#define EP_BITS_BLOCKS 31 /* of four words: the counts of a byte stay below 256 */
+#define EP_BITS_BLOCKS 31 /* of four words, or words: their counts in a byte stay below 256 */
 
-/* sum + 2 carry = a + b + c, bit by bit */
-EP_INLINE uint32_t ep_bits_carry(uint32_t *sum, uint32_t b, uint32_t c) {
-    const uint32_t half = *sum ^ b;
-    const uint32_t carry = (*sum & b) | (half & c);
-    *sum = half ^ c;
+/* Masks stay in registers: on Arm an operand is shifted or a constant, not both. */
+#if defined(__GNUC__) && defined(__arm__)
+#define EP_BITS_KEEP(X) __asm__("" : "+r"(X))
+#else
+#define EP_BITS_KEEP(X) (void)(X)
+#endif
+
+/* carry (with weight two) and sum: a + b + c, bit by bit */
+EP_INLINE uint32_t ep_bits_carry(uint32_t *a, uint32_t b, uint32_t c) {
+    const uint32_t half = *a ^ b;
+    const uint32_t carry = (*a & b) | (half & c);
+    *a = half ^ c;
     return carry;
 }
+/* The same of two. */
+EP_INLINE uint32_t ep_bits_half(uint32_t *a, uint32_t b) {
+    const uint32_t carry = *a & b;
+    *a ^= b;
+    return carry;
+}
+/* How many bits each four of x have; m1: 0101..., m2: 0011... */
+EP_INLINE uint32_t ep_bits_fours(uint32_t x, uint32_t m1, uint32_t m2) {
+    x -= (x >> 1) & m1;
+    return (x & m2) + ((x >> 2) & m2);
+}
+/* Counts of fours, together below 16, as those of bytes; m4: 00001111... */
+EP_INLINE uint32_t ep_bits_bytes_of(uint32_t x, uint32_t m4) {
+    return (x & m4) + ((x >> 4) & m4);
+}
 
-/* The bits of `word(i)` for i from 0 to n - 1. */
+/* The bits of WORD(i) for i from 0 to N - 1. */
 #define EP_BITS_COUNT(N, WORD)                                                                     \
-    uint32_t ones = 0, twos = 0;                                                                   \
+    uint32_t m1 = 0x55555555u, m2 = 0x33333333u, m4 = 0x0F0F0F0Fu;                                 \
+    uint32_t ones = 0, twos = 0, rest = 0, bytes = 0;                                              \
     int32_t total = 0, i = 0;                                                                      \
+    EP_BITS_KEEP(m1);                                                                              \
+    EP_BITS_KEEP(m2);                                                                              \
+    EP_BITS_KEEP(m4);                                                                              \
+    if ((N) >= 4) {                                                                                \
+        ones = WORD(0);                                                                            \
+        twos = ep_bits_half(&ones, WORD(1));                                                       \
+        const uint32_t high = ep_bits_carry(&ones, WORD(2), WORD(3));                              \
+        bytes = ep_bits_bytes_of(ep_bits_fours(ep_bits_half(&twos, high), m1, m2), m4);            \
+        i = 4;                                                                                     \
+    }                                                                                              \
     while (i + 4 <= (N)) {                                                                         \
         const int32_t left = (N) - (N) % 4 - i;                                                    \
-        const int32_t stop = i + (left < 4 * EP_BITS_BLOCKS ? left : 4 * EP_BITS_BLOCKS);          \
-        uint32_t bytes = 0;                                                                        \
+        const int32_t most = 4 * (EP_BITS_BLOCKS - 1);                                             \
+        const int32_t stop = i + (left < most ? left : most);                                      \
         for (; i < stop; i += 4) {                                                                 \
             const uint32_t low = ep_bits_carry(&ones, WORD(i), WORD(i + 1));                       \
             const uint32_t high = ep_bits_carry(&ones, WORD(i + 2), WORD(i + 3));                  \
-            bytes += ep_bits_in_bytes(ep_bits_carry(&twos, low, high));                            \
+            const uint32_t fours = ep_bits_carry(&twos, low, high);                                \
+            bytes += ep_bits_bytes_of(ep_bits_fours(fours, m1, m2), m4);                           \
         }                                                                                          \
-        total += 4 * ep_bits_add_full_bytes(bytes);                                                \
+        if ((N) > EP_BITS_BLOCKS) {                                                                \
+            total += 4 * ep_bits_add_full_bytes(bytes);                                            \
+            bytes = 0;                                                                             \
+        }                                                                                          \
     }                                                                                              \
-    uint32_t rest = 0;                                                                             \
     if ((N) >= 4) {                                                                                \
-        rest = ep_bits_in_bytes(ones) + 2 * ep_bits_in_bytes(twos);                                \
+        rest = ep_bits_fours(ones, m1, m2) + 2 * ep_bits_fours(twos, m1, m2);                      \
+        rest = ep_bits_bytes_of(rest, m4);                                                         \
     }                                                                                              \
-    for (; i < (N); ++i) {                                                                         \
-        rest += ep_bits_in_bytes(WORD(i));                                                         \
+    if ((N) % 4 > 0) { /* at most three words: their counts of fours together are below 16 */      \
+        uint32_t fours = 0;                                                                        \
+        for (; i < (N); ++i) {                                                                     \
+            fours += ep_bits_fours(WORD(i), m1, m2);                                               \
+        }                                                                                          \
+        rest += ep_bits_bytes_of(fours, m4);                                                       \
     }                                                                                              \
-    return total + ep_bits_add_bytes(rest)
+    return total + ep_bits_add_full_bytes(rest + 4 * bytes)
 
 EP_INLINE int32_t ep_bits_differ(const uint32_t *x, const uint32_t *w, int32_t n) {
 #define EP_BITS_WORD(I) (x[I] ^ w[I])

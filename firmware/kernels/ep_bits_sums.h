@@ -9,12 +9,15 @@ enum { EP_BITS_CHUNK = 32 }; /* weights of a word */
 
 /* Entry j: the sum of four values, each added where its bit of j is 1 and subtracted where not. */
 EP_INLINE void ep_bits_signed_sums(const int16_t *x, int16_t *sums) {
-    sums[0] = (int16_t)-(x[0] + x[1] + x[2] + x[3]);
-    for (int32_t bit = 0; bit < 4; ++bit) {
-        const int32_t twice = 2 * x[bit];
-        for (int32_t j = 0; j < 1 << bit; ++j) {
-            sums[(1 << bit) + j] = (int16_t)(sums[j] + twice);
-        }
+    const int32_t a = 2 * x[0], b = 2 * x[1], c = 2 * x[2], d = 2 * x[3];
+    const int32_t none = -(a + b + c + d) / 2;
+    const int32_t low[4] = {none, none + a, none + b, none + a + b};
+    EP_UNROLL(4)
+    for (int32_t j = 0; j < 4; ++j) {
+        sums[j] = (int16_t)low[j];
+        sums[4 + j] = (int16_t)(low[j] + c);
+        sums[8 + j] = (int16_t)(low[j] + d);
+        sums[12 + j] = (int16_t)(low[j] + c + d);
     }
 }
 

@@ -1,4 +1,4 @@
-"""Models with weights of one bit, as an exporter writes them: int8 layers in TFLite's own schema."""
+"""Models with weights of one bit, as an exporter writes them: int8 layers in TFLite's schema."""
 
 from __future__ import annotations
 
@@ -154,16 +154,12 @@ class Chain:
     def case(self, label: str, samples: int = 3, isa: Isa | None = None) -> Case:
         """The model with random inputs and those of the extreme values."""
         self.model.output(self.tensor)
-        data = [
-            [self.rng.integers(-128, 128, self.first).astype(np.int8)] for _ in range(samples)
-        ]
+        data = [[self.rng.integers(-128, 128, self.first).astype(np.int8)] for _ in range(samples)]
         data += [[np.full(self.first, value, np.int8)] for value in (-128, 127)]
         return Case(label, self.model.build(), data, isa or Isa())
 
 
-def chain(
-    shape: tuple[int, ...], layers: Sequence[Layer], seed: int = 1, label: str = ""
-) -> Case:
+def chain(shape: tuple[int, ...], layers: Sequence[Layer], seed: int = 1, label: str = "") -> Case:
     """A model of layers in a row."""
     made = Chain(shape, seed)
     for layer in layers:

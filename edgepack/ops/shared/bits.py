@@ -7,6 +7,7 @@ byte for each weight computes the same outputs (firmware/kernels/ep_bits.h).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,13 +57,13 @@ class SignWeights:
     @property
     def inputs(self) -> int:
         """Weights of a filter."""
-        return self.positive[0].size
+        return math.prod(self.positive.shape[1:])
 
     def counts(self) -> I64:
         """Weights of each filter that are not 0."""
         if self.nonzero is None:
             return np.full(self.filters, self.inputs, np.int64)
-        return self.nonzero.sum(axis=(1, 2)).astype(np.int64)
+        return np.asarray(self.nonzero.sum(axis=(1, 2)), np.int64)
 
 
 def sign_weights(view: NodeView) -> SignWeights | None:
@@ -133,7 +134,9 @@ def sums_of(view: NodeView, weights: SignWeights, magnitude: int | None) -> Sums
         count = weights.counts()
         found = Sums(weights.unit * magnitude, -count, count)
     left = 1 << max(int(multipliers_of(view).shift.max(initial=0)), 0)
-    ends = [np.abs(accumulators(view, found, end)).max(initial=0) for end in (found.low, found.high)]
+    ends = [
+        np.abs(accumulators(view, found, end)).max(initial=0) for end in (found.low, found.high)
+    ]
     return found if int(max(ends)) * left < 1 << 31 else None
 
 
@@ -227,8 +230,9 @@ def codes_of(weights: SignWeights, *, bits: bool) -> Codes | None:
     found, index = np.unique(vectors, return_inverse=True)
     if len(found) > BOOK:
         return None
-    index = index.reshape(vectors.shape)
-    filled = np.pad(index, ((0, 0), (0, -index.shape[1] % 3))).reshape(weights.filters, -1, 3)
+    rest = -vectors.shape[1] % 3
+    filled = np.pad(index.reshape(vectors.shape), ((0, 0), (0, rest)))
+    filled = filled.reshape(weights.filters, -1, 3)
     units = (filled << np.array([0, 5, 10])).sum(axis=2).astype(np.uint16)
     book = np.zeros(BOOK, np.uint8)
     book[: len(found)] = found

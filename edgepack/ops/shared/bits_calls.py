@@ -108,7 +108,9 @@ def _pool(view: NodeView) -> KernelCall:
 
 def _layer(view: NodeView, layer: BitLayer) -> KernelCall:
     codes = codes_of(layer.weights, bits=layer.bits_in)
-    plain, nonzero = xnor_words(layer.weights) if layer.bits_in else (sum_words(layer.weights), None)
+    plain, nonzero = (
+        xnor_words(layer.weights) if layer.bits_in else (sum_words(layer.weights), None)
+    )
     operands: list[Arg]
     if codes is not None and codes.codes.nbytes + codes.book.nbytes < plain.nbytes:
         family, kind = "ep_bits_codes", "ep_bits_codes" if layer.bits_in else "ep_bits_code_sums"
@@ -168,6 +170,6 @@ def _scratch(shape: Mapping[str, int], layer: BitLayer, *, coded: bool) -> int:
         return 8 * words + sums + (_GROUPS * BOOK if coded else 0)
     inputs = taps * shape["in_c"]
     if coded:
-        units = -(-(-(-inputs // 8)) // _GROUPS)
+        units = -(-inputs // (8 * _GROUPS))
         return sums + 2 * _GROUPS * BOOK + 16 * _GROUPS * units
     return sums + 2 * 4 * _CHUNK + 2 * _CHUNK * -(-inputs // _CHUNK)
