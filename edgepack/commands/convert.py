@@ -99,12 +99,9 @@ def convert(
         edgepack convert saved_model/ -o model.tflite --input-shape audio:1x16000
         edgepack convert model.keras -o model.tflite --data samples.npz --report report.json
     """
-    import tempfile
-
     from edgepack.convert.base import ConvertOptions
     from edgepack.convert.shapes import parse_input_shape
     from edgepack.pipeline.convert import convert_cached
-    from edgepack.pipeline.convert_entry import names_entry, save_entry
 
     options = ConvertOptions(
         to=to.value,
@@ -116,9 +113,7 @@ def convert(
         memory_limit=memory_limit,
     )
     _check_destination(model, destination)
-    with out().progress() as progress, tempfile.TemporaryDirectory() as folder:
-        if names_entry(model):
-            model = save_entry(model, Path(folder), time_limit, progress)
+    with out().progress() as progress:
         done = convert_cached(model, options, progress=progress)
     _write(destination, done.path.read_bytes())
     if report is not None:

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 def inspect(
     model: Annotated[
-        Path, typer.Argument(help="A model of any format (docs/convert.md).", show_default=False)
+        Path,
+        typer.Argument(
+            help="A model of any format, or file.py:function (docs/convert.md).",
+            show_default=False,
+        ),
     ],
 ) -> None:
     """Show what is in a model: operators, shapes, types, MACs, memory, and where it fits.
@@ -32,8 +36,9 @@ def inspect(
     from edgepack.inspection import inspect_tflite
     from edgepack.models.handle import ModelFormat
     from edgepack.models.load import format_of
+    from edgepack.pipeline.convert_entry import names_entry
 
-    if format_of(model) is ModelFormat.TFLITE:
+    if not names_entry(model) and format_of(model) is ModelFormat.TFLITE:
         report = inspect_tflite(model, _rooms())
         out().result(report.as_dict(), lambda: _show(report))
         return

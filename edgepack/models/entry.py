@@ -8,8 +8,8 @@ may take any of these arguments, by name:
 * `seed`: an integer; Python's, NumPy's and TensorFlow's generators are seeded with it already;
 * `data`: the `Dataset` of the `data` entry (a function that makes a model only).
 
-A function that makes a model returns a Keras model; one that makes data returns what
-`dataset.dataset_from` accepts.
+A function that makes a model returns a Keras model or a PyTorch program; one that makes data
+returns what `dataset.dataset_from` accepts.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from edgepack.models.handle import ModelHandle
 from edgepack.models.isolate import Task, require_package, run_task
 from edgepack.models.keras_file import handle_from
 from edgepack.models.progress import Progress, silent
+from edgepack.models.pt2_file import load_pt2
 from edgepack.types import Array
 
 MODEL_NAME = "model.keras"
+PT2_NAME = "model.pt2"
 DATA_NAME = "data.npz"
 DEFAULT_SECONDS = 1800.0
 _SPEC = re.compile(r"([\w./-]+?)(?:\.py)?:([A-Za-z_]\w*)")
@@ -107,7 +109,9 @@ def run_model_entry(
     progress: Progress = silent,
     timeout: float = DEFAULT_SECONDS,
 ) -> ModelHandle:
-    """Run a function that builds and trains a model and keep it as `out_dir/model.keras`.
+    """Run a function that builds and trains a model and keep it in `out_dir`.
+
+    It becomes `model.keras`, or `model.pt2` where the function returns a PyTorch program.
 
     Args:
         entry: the function.
@@ -119,7 +123,7 @@ def run_model_entry(
 
     Raises:
         ConfigError: the function does not exist, takes an unknown argument, raised, or returned
-            something else than a Keras model.
+            something else than a Keras model or a PyTorch program.
         MissingToolError: TensorFlow, or a package that the file imports, is not installed.
         ConversionError: its process crashed or ran out of time.
     """
@@ -132,7 +136,10 @@ def run_model_entry(
         "data": None if data is None else str(data.resolve()),
     }
     task = Task("edgepack.models.entry_child:make_model", arguments, f"{entry}", timeout)
-    return handle_from(path, run_task(task, progress))
+    described = run_task(task, progress)
+    if "torch" in described:
+        return load_pt2(out_dir / PT2_NAME)
+    return handle_from(path, described)
 
 
 def run_metric_entry(

@@ -44,8 +44,14 @@ def make_model(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         offered["data"] = read_dataset(Path(arguments["data"]))
     model = call_entry(arguments, progress, offered)
     if not isinstance(model, keras.Model):
+        if "torch" in sys.modules:
+            from edgepack.models import torch_child
+
+            torch_child.save_program(model, Path(arguments["out"]).with_suffix(".pt2"), arguments)
+            return {"torch": True}
         raise ConfigError(
-            f"{_stage(arguments)} returned a {type(model).__name__}", allowed="a keras.Model"
+            f"{_stage(arguments)} returned a {type(model).__name__}",
+            allowed="a keras.Model, or of PyTorch an ExportedProgram or (module, its inputs)",
         )
     if not model.built or not model.inputs:
         raise ConfigError(

@@ -11,6 +11,11 @@ from typing import Any
 from edgepack.types import DType, Shape
 
 _CHUNK_BYTES = 1 << 20
+# what a user may do who trusts the author of a model with code in it; the only way in
+TRUSTED_STEP = (
+    "if you trust its author with this computer: edgepack convert MODEL -o model.tflite "
+    "--trust-model-code, and go on with that file"
+)
 
 
 class ModelFormat(Enum):

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from edgepack.errors import ModelError, UnsupportedError
+from edgepack.models.handle import TRUSTED_STEP
 
 CONFIG = "config.json"
 METADATA = "metadata.json"
@@ -133,8 +134,8 @@ def check_config(path: Path, config: dict[str, Any], *, trust_model_code: bool =
                 f"{path} holds code of its author's: {name} {where or ''}".rstrip()
                 + ("" if known else f" from module {module}"),
                 allowed="models made of Keras's own layers only",
-                next_step="rewrite that layer with Keras layers and save the model again, or, if "
-                "you trust its author with this computer, add --trust-model-code",
+                next_step="rewrite that layer with Keras layers and save the model again, or, "
+                + TRUSTED_STEP,
             )
         for key in _UNIT_KEYS:
             size = inner.get(key) if isinstance(inner, dict) else None

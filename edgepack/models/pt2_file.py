@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from edgepack.errors import ModelError, UnsupportedError
-from edgepack.models.handle import ModelFormat, ModelHandle
+from edgepack.models.handle import TRUSTED_STEP, ModelFormat, ModelHandle
 from edgepack.models.isolate import Task, require_package, run_task
 from edgepack.models.keras_file import LOAD_SECONDS
 
@@ -114,8 +114,8 @@ def _untrusted(path: Path, what: str) -> UnsupportedError:
     return UnsupportedError(
         f"{path.name} holds {what}",
         allowed="raw weights, fixed shapes, PyTorch's own operators",
-        next_step="if you trust who made it: --trust-model-code; else ask for fixed shapes: "
-        "torch.export.export(model, inputs) without dynamic_shapes",
+        next_step="export it with fixed shapes, torch.export.export(model, inputs) without "
+        f"dynamic_shapes, or, {TRUSTED_STEP}",
     )
 
 

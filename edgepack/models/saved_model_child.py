@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgepack.errors import ModelError, UnsupportedError
+from edgepack.models.handle import TRUSTED_STEP
 from edgepack.models.progress import Progress
 from edgepack.models.saved_model_file import GRAPH, MAX_FOLDER_BYTES
 
@@ -127,8 +128,7 @@ def _check_graph(path: Path, proto: Any, trust_model_code: bool) -> tuple[str, i
         raise UnsupportedError(
             f"the graph of {path} touches files or calls Python: {', '.join(harmful[:5])}",
             allowed="graphs that compute",
-            next_step="remove them from the model, or, if you trust its author with this computer, "
-            "add --trust-model-code",
+            next_step=f"remove them from the model, or, {TRUSTED_STEP}",
         )
     shapes = [
         [dim.size for dim in node.variable.shape.dim]

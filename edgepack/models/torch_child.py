@@ -110,6 +110,17 @@ def make_program(arguments: dict[str, Any], progress: Progress) -> dict[str, Any
 
         keras_child.save_keras(made, out / "model.keras")
         return {"name": "model.keras"}
+    save_program(made, out / "model.pt2", arguments)
+    return {"name": "model.pt2"}
+
+
+def save_program(made: Any, target: Path, arguments: dict[str, Any]) -> None:
+    """Save what a function returned as a `.pt2` file.
+
+    Raises:
+        ConfigError: it is no program.
+        ConversionError: torch.export cannot follow the module.
+    """
     import torch
 
     if isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], torch.nn.Module):
@@ -125,5 +136,4 @@ def make_program(arguments: dict[str, Any], progress: Progress) -> dict[str, Any
             allowed="a torch.export.ExportedProgram, a tuple (torch.nn.Module, its inputs), or a "
             "keras.Model",
         )
-    torch.export.save(made, str(out / "model.pt2"))
-    return {"name": "model.pt2"}
+    torch.export.save(made, str(target))

@@ -19,6 +19,9 @@ from edgepack.errors import ConfigError, DataError, UsageError
 from edgepack.models.entry import is_entry, parse_entry, run_data_entry
 from edgepack.models.load import load_model
 from edgepack.models.progress import Progress, silent
+from edgepack.pipeline.convert import user_cache
+from edgepack.pipeline.convert_entry import model_file
+from edgepack.pipeline.device_meter import METER
 
 _DATA = "an .npz, a .csv, a folder of pictures, or file:function"
 STEPS_NAME = "compress-steps"  # in the cache folder: models after each step
@@ -57,7 +60,7 @@ def compress_model(asked: Asked, progress: Progress = silent) -> Done:
     Raises:
         EdgepackError: whatever a step raises.
     """
-    handle = load_model(asked.model)
+    handle = load_model(model_file(asked.model, user_cache(), progress))
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         data = None
@@ -73,6 +76,7 @@ def compress_model(asked: Asked, progress: Progress = silent) -> Done:
             timeout=asked.timeout,
             folder=asked.folder,
             checkpoints=asked.folder / CACHE_NAME / STEPS_NAME,
+            meter=METER,
         )
         return Done(done.handle.path.read_bytes(), done.report)
 

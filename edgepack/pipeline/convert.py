@@ -21,6 +21,7 @@ from edgepack.models.load import format_of
 from edgepack.models.onnx_file import external_files
 from edgepack.models.progress import Progress, silent
 from edgepack.models.tflite_file import read_tflite
+from edgepack.pipeline.convert_entry import model_file
 
 STAGE = "convert"
 # Packages whose version changes what a converter writes; those not installed count as none.
@@ -63,6 +64,7 @@ def convert_cached(
     options = options or ConvertOptions()
     cache = cache or user_cache()
     started = time.monotonic()
+    path = model_file(path, cache, progress, time_limit=options.time_limit)
     converter = check(path, options)  # before the digest: it refuses what is missing or too large
     made: list[Conversion] = []
     artefact = cache.get(
@@ -82,11 +84,15 @@ class Ready:
 
 
 def as_tflite(path: Path, cache: Cache | None = None, progress: Progress = silent) -> Ready:
-    """A model of any format as a `.tflite` file; an up-to-date `.tflite` stays where it is.
+    """A model of any format, or that a function makes, as a `.tflite` file.
+
+    An up-to-date `.tflite` stays where it is.
 
     Raises:
         EdgepackError: as `edgepack.convert.run.convert`.
     """
+    cache = cache or user_cache()
+    path = model_file(path, cache, progress)
     if format_of(path) is ModelFormat.TFLITE and not _is_legacy(path):
         return Ready(path)
     done = convert_cached(path, cache=cache, progress=progress)

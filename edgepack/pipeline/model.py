@@ -17,6 +17,7 @@ from edgepack.errors import ConfigError, MissingToolError
 from edgepack.models.dataset import read_dataset, write_dataset
 from edgepack.models.entry import (
     DATA_NAME,
+    PT2_NAME,
     is_entry,
     parse_entry,
     run_data_entry,
@@ -28,6 +29,8 @@ from edgepack.models.load import load_model
 from edgepack.models.progress import Progress
 from edgepack.pipeline.compress import STEPS_NAME
 from edgepack.pipeline.convert import as_tflite, convert_cached
+from edgepack.pipeline.convert_entry import model_file
+from edgepack.pipeline.device_meter import METER
 from edgepack.pipeline.quantize import oracle_outputs, user_judge
 from edgepack.quantize.int8 import MODEL_NAME as TFLITE_NAME
 from edgepack.quantize.int8 import TEST_NAME, quantize_int8, write_samples
@@ -78,7 +81,7 @@ def prepare_model(config: Config, cache: Cache, progress: Progress) -> Prepared:
     if is_tflite and config.quantize is None:
         ready = as_tflite(existing(config, "model.source", source), cache, progress)
         return _finished(config, cache, ready.path, progress, ready.warnings)
-    if not is_entry(source) and config.quantize is None and not config.compress:
+    if config.quantize is None and not config.compress:
         return _converted(config, cache, progress)
     if not is_tflite and not has_package("tensorflow"):
         if config.model.fallback is None:
@@ -95,8 +98,11 @@ def prepare_model(config: Config, cache: Cache, progress: Progress) -> Prepared:
 
 def _converted(config: Config, cache: Cache, progress: Progress) -> Prepared:
     """A model of another format that is built in the precision that it has."""
-    source = existing(config, "model.source", config.model.source)
+    named = Path(config.model.source)
+    if not is_entry(config.model.source):
+        existing(config, "model.source", config.model.source)
     try:
+        source = model_file(named, cache, progress, base=config.folder, seed=config.model.seed)
         done = convert_cached(source, cache=cache, progress=progress)
     except MissingToolError as error:
         if config.model.fallback is None:
@@ -259,7 +265,7 @@ class _Chain:
         path = (
             self.config.folder / self.config.model.source
             if stage is None
-            else self.folders[stage] / KERAS_NAME
+            else next(p for p in self.folders[stage].iterdir() if p.name in (KERAS_NAME, PT2_NAME))
         )
         if self._model is None:
             return load_model(path)
@@ -280,6 +286,7 @@ class _Chain:
             progress=self.progress,
             folder=self.config.folder,
             checkpoints=self.config.folder / CACHE_NAME / STEPS_NAME,
+            meter=METER,
         )
         self._model = done.handle
 
