@@ -89,7 +89,8 @@ class Saves:
         if self._path is None or not self._path.is_file():
             return 0
         try:
-            with np.load(self._path) as archive:
+            # opened here: NumPy leaves a file open that turns out to be broken
+            with self._path.open("rb") as file, np.load(file) as archive:
                 arrays = {name: archive[name] for name in archive.files}
         except (OSError, ValueError, zipfile.BadZipFile):
             return 0  # the disk was full, or the machine lost power: begin anew
