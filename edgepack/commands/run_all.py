@@ -53,6 +53,7 @@ def _document(done: ConfigRun) -> dict[str, Any]:
         "name": done.name,
         "model": str(prepared.tflite),
         "samples": None if prepared.samples is None else str(prepared.samples),
+        "float": _float(done),
         "notes": list(prepared.notes),
         "stages": [
             {"name": name, "seconds": seconds, "reused": name in prepared.reused}
@@ -94,6 +95,14 @@ def _show(done: ConfigRun) -> None:
     host = next((r.report for r in done.targets if r.report and r.report.host), None)
     if host is not None:
         rows.append(_host_row(host))
+    exact = _float(done)
+    if exact is not None:
+        shown = (
+            f"{100 * exact['value']:.1f} %"
+            if exact["metric"] == "top1"
+            else f"{exact['value']:.6g}"
+        )
+        rows.append(["float model, the same samples", *["-"] * 2, shown, *["-"] * 3, ""])
     o.table(columns, rows)
     if any(r.report is not None and r.report.target.kind == "emulated" for r in done.targets):
         o.line("Emulated boards: instructions are exact, their time is not measured.")
@@ -107,6 +116,18 @@ def _show(done: ConfigRun) -> None:
         o.line("Next:")
         o.line(f"  edgepack bench {project} --layers   every layer's share")
         o.line(f"  edgepack inspect {project}/model.tflite   what is in it and where it fits")
+
+
+def _float(done: ConfigRun) -> dict[str, Any] | None:
+    """The float model's accuracy on the samples that ran, where they were quantized with it."""
+    from edgepack.quantize.int8 import float_accuracy
+
+    samples = done.prepared.samples
+    count = max((r.report.samples.done for r in done.targets if r.report is not None), default=0)
+    if samples is None or samples.suffix != ".npz" or not count:
+        return None
+    found = float_accuracy(samples, count)
+    return None if found is None else found.as_dict()
 
 
 def _row(run: TargetRun) -> list[str]:

@@ -91,14 +91,17 @@ def judged(name: str, outputs: Sequence[Array], labels: Array | None, by: Judge)
     return found
 
 
-def evaluate(tested: Tested, by: Judge, progress: Progress = silent) -> dict[str, Any]:
-    """Float and integer model on this computer, on all samples."""
+def evaluate(
+    tested: Tested, by: Judge, progress: Progress = silent
+) -> tuple[dict[str, Any], list[Array]]:
+    """Float and integer model on this computer, on all samples; and the float model's outputs."""
     exact = real_outputs(tested.exact, tested.samples, progress, "evaluate float")
     got = real_outputs(tested.made, tested.samples, progress, "evaluate quantized")
     pairs = zip(exact, got, strict=True)
-    return {
+    found = {
         "samples": len(tested.samples),
         "outputs": [asdict(agreement(one, other, tested.labels)) for one, other in pairs],
         **judged("float", exact, tested.labels, by),
         **judged("quantized", got, tested.labels, by),
     }
+    return found, exact

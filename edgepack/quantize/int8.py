@@ -10,6 +10,7 @@ import contextlib
 import importlib.metadata
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,12 @@ from edgepack.quantize.data import Sources, read_sources
 from edgepack.quantize.qat import Reference
 from edgepack.quantize.recipe import QuantizeRecipe
 from edgepack.quantize.run import check_float, quantize_float, settings_dict
+from edgepack.types import Array
 
 MODEL_NAME = "model.tflite"
 RECIPE_NAME = "recipe.json"
 TEST_NAME = "test.npz"
+FLOAT_OUTPUT = "float_output_"
 RECIPE_FORMAT = 2
 _STAGE = "quantize"
 _VERSIONED = ("ai-edge-litert", "keras", "numpy", "tensorflow")
@@ -108,7 +111,7 @@ def quantize_int8(
     stored = stored_samples(result, _shaped(test.samples, inputs))
     score = _score(result, stored)
     test_data = out_dir / TEST_NAME
-    write_samples(test_data, stored)
+    write_samples(test_data, stored, done.float_outputs)
     figures = (done.report["evaluation"] or {}).get("float")
     model = read_tflite(path)
     record = {
@@ -179,15 +182,35 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def write_samples(path: Path, samples: Samples) -> None:
-    """Write samples under the names that `edgepack bench --data` reads."""
+def write_samples(path: Path, samples: Samples, float_outputs: Sequence[Array] = ()) -> None:
+    """Write samples under the names that `edgepack bench --data` reads.
+
+    Args:
+        path: the .npz.
+        samples: as the model stores its inputs.
+        float_outputs: of the float model on them, kept as `float_output_0`, ...
+    """
     if len(samples.inputs) == 1:
         arrays = {"x": samples.inputs[0]}
     else:
         arrays = {f"input_{index}": array for index, array in enumerate(samples.inputs)}
     if samples.labels is not None:
         arrays["y"] = samples.labels
+    arrays |= {f"{FLOAT_OUTPUT}{i}": array for i, array in enumerate(float_outputs)}
     np.savez_compressed(path, allow_pickle=False, **arrays)
+
+
+def float_accuracy(path: Path, count: int) -> Metric | None:
+    """How good the float model is on the first samples of a file that `write_samples` made.
+
+    None where the file does not say: no labels, several outputs, or no float model.
+    """
+    with np.load(path, allow_pickle=False) as archive:
+        if "y" not in archive.files or f"{FLOAT_OUTPUT}1" in archive.files:
+            return None
+        if f"{FLOAT_OUTPUT}0" not in archive.files:
+            return None
+        return evaluate(archive[f"{FLOAT_OUTPUT}0"][:count], archive["y"][:count])
 
 
 def _score(handle: ModelHandle, stored: Samples) -> Metric | None:

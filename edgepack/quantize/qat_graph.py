@@ -30,6 +30,10 @@ from edgepack.quantize.schemes import OpScheme
 from edgepack.types import Array
 
 _SHOWN = 6
+_WITHOUT = (
+    "quantize it without --qat: --recipe recurrent keeps the gates of LSTM and GRU in int16, "
+    "--adaptive-rounding and --bias-correction need no training, --max-drop 0.5 raises what is left"
+)
 _LEAST_CLIP = 1e-12  # of weights that are all 0
 
 
@@ -99,8 +103,7 @@ def nodes_of(model: Any, plan: Plan) -> list[Node]:
         raise UnsupportedError(
             "this model cannot be fine-tuned: " + "; ".join(problems[:_SHOWN]) + more,
             allowed=f"the operators {', '.join(sorted(qat_ops.KNOWN))}",
-            next_step="quantize it without --qat; --adaptive-rounding and --bias-correction need "
-            "no training",
+            next_step=_WITHOUT,
         )
     return found
 
@@ -129,8 +132,8 @@ class Simulation:
         model = read_model(data)
         if len(model.subgraphs) > 1:
             raise UnsupportedError(
-                "this model has loops, which cannot be fine-tuned",
-                next_step="quantize it without --qat",
+                "this model has loops (rolled LSTM, GRU), which cannot be fine-tuned",
+                next_step=_WITHOUT,
             )
         self.graph, self.editor = model.subgraphs[0], Editor(model)
         self.nodes = nodes_of(model, plan)

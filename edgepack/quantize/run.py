@@ -29,7 +29,7 @@ from edgepack.quantize.search import LADDER
 from edgepack.quantize.tune import Material, tune
 from edgepack.quantize.validate import check_quantized
 from edgepack.quantize.warn import data_warnings, result_warnings
-from edgepack.types import DType
+from edgepack.types import Array, DType
 
 REPORT_FORMAT = 1
 
@@ -46,6 +46,7 @@ class Outcome:
             float16, which measure nothing.
         first: the `.tflite` before `max_drop` raised operators; None where it was not asked for.
         tested: both models with the samples that were evaluated; None without any.
+        float_outputs: of the float model on those.
     """
 
     data: bytes
@@ -55,6 +56,7 @@ class Outcome:
     result: PtqResult | None = None
     first: bytes | None = None
     tested: Tested | None = None
+    float_outputs: Sequence[Array] = ()
 
     @property
     def warnings(self) -> list[str]:
@@ -126,7 +128,7 @@ def quantize_float(
     seconds["quantize"] = time.perf_counter() - started - sum(seconds.values())
     tested = _tested(data, made, split, inputs, real)
     by = judge or Judge(top_k=settings.top_k)
-    evaluated = None if tested is None else evaluate(tested, by, progress)
+    evaluated, exact = (None, []) if tested is None else evaluate(tested, by, progress)
     seconds["evaluate"] = time.perf_counter() - started - sum(seconds.values())
     warnings += result_warnings(evaluated)
     report = {
@@ -146,7 +148,7 @@ def quantize_float(
         "warnings": warnings,
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
     }
-    return Outcome(made, report, split, calibrated, result, first, tested)
+    return Outcome(made, report, split, calibrated, result, first, tested, exact)
 
 
 def _material(
