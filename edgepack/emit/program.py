@@ -93,7 +93,7 @@ def _graph_program(
     graph = packed.graph
     nodes = tuple(NodeView.of(graph, node) for node in graph.nodes)
     wished = tuple(
-        lower_bits(view, packed.nodes[position])
+        lower_bits(view, packed.nodes[position], isa.optimize)
         if position in packed.nodes
         else _lower(view, isa, planned)
         for position, view in enumerate(nodes)

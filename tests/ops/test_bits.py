@@ -24,7 +24,7 @@ from tests.oracles import run_litert
 HALVES = Layer("pool", kernel=(2, 2), stride=2)
 
 
-def _network(form: Form, seed: int) -> Case:
+def network(form: Form, seed: int) -> Case:
     """Every kind of layer of one form, from int8 to int8."""
     first, second = (8, 16) if form == "codes" else (16, 8)
     layers = [
@@ -69,6 +69,11 @@ QUICK: dict[str, tuple[tuple[int, ...], list[Layer], list[str]]] = {
             Layer("conv", 3, form="ternary", bits=False, activation="RELU"),
         ],
         ["sums_bits", "xnor_bits", "xnor_s8"],
+    ),
+    "vectors of int8": (
+        (2, 200),
+        [Layer("dense", 90, form="codes", bits=False)],
+        ["code_sums_s8"],
     ),
     "magnitudes of 127": (
         (1, 5, 5, 8),
@@ -120,12 +125,12 @@ def test_shapes(rest: bool, tmp_path: Path) -> None:
 NETWORK_KERNELS: dict[Form, list[str]] = {
     "binary": ["sums_bits", "max_pool", "xnor_bits", "xnor_bits", "xnor_s8"],
     "ternary": ["sums_bits", "max_pool", "xnor_bits", "xnor_bits", "xnor_s8"],
-    "codes": ["code_sums_bits", "max_pool", "codes_bits", "codes_bits", "codes_s8"],
+    "codes": ["sums_bits", "max_pool", "codes_bits", "codes_bits", "codes_s8"],
 }
 
 
 def test_networks(tmp_path: Path) -> None:
-    cases = [_network(form, seed) for seed, form in enumerate(NETWORK_KERNELS)]
+    cases = [network(form, seed) for seed, form in enumerate(NETWORK_KERNELS)]
     for case, expected in zip(cases, NETWORK_KERNELS.values(), strict=True):
         assert _short(case) == expected
     climb(cases, tmp_path)
@@ -193,6 +198,18 @@ def test_other_weights_are_left_alone() -> None:
     assert weights([-3, 3]) is not None and weights([-3, 0, 3]) is not None
     for others in ([-3, 2], [0, 0], [-3, 1, 3], [-128, 127]):
         assert weights(others) is None, others
+
+
+def test_vectors_where_there_are_few_positions_or_size_counts() -> None:
+    layers = [Layer("conv", 40, form="codes"), Layer("conv", 5, form="codes", bits=False)]
+    case = chain((1, 5, 5, 8), layers, 12)
+    for optimize, expected in (
+        ("balanced", ["sums_bits", "xnor_s8"]),
+        ("speed", ["sums_bits", "xnor_s8"]),
+        ("size", ["code_sums_bits", "codes_s8"]),
+    ):
+        isa = Isa(optimize=optimize)  # type: ignore[arg-type]
+        assert _short(Case(case.id, case.model, case.samples, isa)) == expected
 
 
 def test_int8_layers_stay_where_speed_counts() -> None:

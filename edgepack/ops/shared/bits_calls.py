@@ -11,6 +11,7 @@ from edgepack.ops.shared.base import NodeView
 from edgepack.ops.shared.bits import (
     BOOK,
     I64,
+    Codes,
     SignWeights,
     codes_of,
     geometry,
@@ -38,6 +39,7 @@ from edgepack.ops.shared.weighted import bias_operand, requant_operands
 from edgepack.ops.shared.window import window
 
 _CHUNK, _GROUPS = 32, 3  # EP_BITS_CHUNK, EP_BITS_GROUPS
+_FEW_POSITIONS = 16  # of an output
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +69,14 @@ class BitMove:
 BitNode = BitLayer | BitMove
 
 
-def lower_bits(view: NodeView, node: BitNode) -> Lowered:
-    """The call of a node; `view` is of the graph whose bits are BitTensors."""
+def lower_bits(view: NodeView, node: BitNode, optimize: str) -> Lowered:
+    """The call of a node; `view` is of the graph whose bits are BitTensors.
+
+    Args:
+        optimize: as in Isa; decides whether weights that can be are stored as indices of vectors.
+    """
     if isinstance(node, BitLayer):
-        return _layer(view, node)
+        return _layer(view, node, _codes(view, node, optimize))
     return _pool(view) if view.node.op == "MAX_POOL_2D" else _share(view)
 
 
@@ -106,8 +112,17 @@ def _pool(view: NodeView) -> KernelCall:
     )
 
 
-def _layer(view: NodeView, layer: BitLayer) -> KernelCall:
-    codes = codes_of(layer.weights, bits=layer.bits_in)
+def _codes(view: NodeView, layer: BitLayer, optimize: str) -> Codes | None:
+    """The weights as indices where that is small and, but for `size`, not slow: tables of products
+    are made anew for every position.
+    """
+    shape = dict(geometry(view))
+    positions = shape["batches"] * shape["out_h"] * shape["out_w"]
+    most = {"size": positions, "speed": 0}.get(optimize, _FEW_POSITIONS)
+    return codes_of(layer.weights, bits=layer.bits_in) if positions <= most else None
+
+
+def _layer(view: NodeView, layer: BitLayer, codes: Codes | None) -> KernelCall:
     plain, nonzero = (
         xnor_words(layer.weights) if layer.bits_in else (sum_words(layer.weights), None)
     )
