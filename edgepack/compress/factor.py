@@ -1,4 +1,4 @@
-"""A kernel as a product of smaller ones: SVD for matrices, Tucker-2 for spatial convolutions."""
+"""A kernel as a product of smaller ones: SVD for matrices, Tucker-2 and CP for convolutions."""
 
 from __future__ import annotations
 
@@ -8,12 +8,26 @@ import numpy as np
 
 from edgepack.types import Array
 
+_RIDGE = 1e-9  # of the mean of the diagonal
+_SETTLED = 1e-5  # gain of a sweep, of the kernel's squares, below which it ends
+_TINY = 1e-30
+
 
 @dataclass(frozen=True, eq=False)
 class Factors:
     """Kernels to apply one after the other."""
 
     kernels: tuple[Array, ...]
+
+    def product(self) -> Array:
+        """The one kernel that they amount to."""
+        if len(self.kernels) == 2:
+            return np.asarray(self.kernels[0] @ self.kernels[1])
+        a, middle, b = self.kernels
+        # a depthwise kernel [h, w, rank, 1] has nothing to sum over
+        depthwise = middle.shape[3] == 1 and b.shape[2] == a.shape[3]
+        form = "ir,hwrs,ro->hwio" if depthwise else "ir,hwrs,so->hwio"
+        return np.asarray(np.einsum(form, a[0, 0], middle, b[0, 0], optimize=True))
 
 
 def svd(matrix: Array, rank: int) -> Factors:
@@ -40,6 +54,48 @@ def tucker2(kernel: Array, rank_in: int, rank_out: int) -> Factors:
     b = _leading(array, 3, rank_out)
     core = np.einsum("hwio,ir,os->hwrs", array, a, b)
     return Factors((a[None, None], core, b.T[None, None]))
+
+
+def cp(kernel: Array, rank: int, seed: int, sweeps: int = 60) -> Factors:
+    """1x1, depthwise and 1x1 kernels in place of a spatial one [h, w, in, out].
+
+    The canonical polyadic decomposition along window, inputs and outputs by alternating least
+    squares (Lebedev et al. 2015, "Speeding-up convolutional neural networks using fine-tuned
+    CP-decomposition", arXiv:1412.6553; there the window's two axes are apart, which makes one more
+    layer). What a sweep solves for has a small ridge: without it terms can grow without bound
+    against each other.
+
+    Args:
+        kernel: of any sizes.
+        rank: terms of the sum.
+        seed: of the start.
+        sweeps: at most.
+
+    Returns:
+        [1, 1, in, rank], [h, w, rank, 1], [1, 1, rank, out], each term shared evenly by the three.
+    """
+    h, w, inputs, outputs = kernel.shape
+    tensor = np.asarray(kernel, np.float64).reshape(h * w, inputs, outputs)
+    generator = np.random.default_rng(seed)
+    parts = [generator.normal(size=(size, rank)) for size in tensor.shape]
+    forms = ("sio,ir,or->sr", "sio,sr,or->ir", "sio,sr,ir->or")
+    size, before = float((tensor**2).sum()), np.inf
+    for _ in range(sweeps):
+        for axis, form in enumerate(forms):
+            one, two = (parts[other] for other in range(3) if other != axis)
+            gram = (one.T @ one) * (two.T @ two)
+            gram += _RIDGE * np.trace(gram) / rank * np.eye(rank)
+            right = np.einsum(form, tensor, one, two, optimize=True)
+            parts[axis] = np.linalg.solve(gram, right.T).T
+        made = np.einsum("sr,ir,or->sio", *parts, optimize=True)
+        error = float(((tensor - made) ** 2).sum())
+        if before - error < _SETTLED * size:
+            break
+        before = error
+    lengths = [np.maximum(np.linalg.norm(part, axis=0), _TINY) for part in parts]
+    even = np.cbrt(np.prod(lengths, axis=0))
+    window, a, b = (part / length * even for part, length in zip(parts, lengths, strict=True))
+    return Factors((a[None, None], window.reshape(h, w, rank, 1), b.T[None, None]))
 
 
 def spectrum(kernel: Array, axis: int) -> Array:

@@ -132,7 +132,8 @@ def _spread(depth: Array) -> Array:
     """A depthwise kernel [window, inputs, multiplier] as a matrix [patch, inputs x multiplier]."""
     window, inputs, multiplier = depth.shape
     eye = np.eye(inputs)
-    return np.einsum("kim,ij->kijm", depth, eye).reshape(window * inputs, inputs * multiplier)
+    spread = np.einsum("kim,ij->kijm", depth, eye)
+    return np.asarray(spread.reshape(window * inputs, inputs * multiplier))
 
 
 def _depth(

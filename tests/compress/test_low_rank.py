@@ -10,13 +10,15 @@ import pytest
 from pydantic import ValidationError
 
 from edgepack.compress.context import Context
-from edgepack.compress.factor import rank_for, spectrum, svd, tucker2
-from edgepack.compress.finetune import FineTune
+from edgepack.compress.factor import cp, rank_for, spectrum, svd, tucker2
 from edgepack.compress.low_rank import Config, run
+from edgepack.compress.options import FineTune
+from edgepack.compress.split import splittable
 from edgepack.errors import ConfigError
+from edgepack.models.dataset import Dataset, Samples
 from edgepack.models.progress import silent
 from tests.compress import networks
-from tests.compress.test_structured import inputs_of
+from tests.compress.test_structured import data_for, inputs_of
 
 NO_TRAINING = FineTune(epochs=0)
 NOTHING = Context(None, silent)
@@ -43,6 +45,20 @@ def test_tucker_is_exact_at_the_kernels_own_ranks() -> None:
     np.testing.assert_allclose(again, kernel, atol=1e-12)
     assert rank_for(spectrum(kernel, 2), 1.0 - 1e-9) == 2
     assert rank_for(spectrum(kernel, 3), 1.0 - 1e-9) == 4
+
+
+def test_cp_finds_the_terms_of_a_sum_and_less_error_with_more_terms() -> None:
+    generator = np.random.default_rng(2)
+    window, a, b = (generator.normal(size=(*size, 3)) for size in ((3, 3), (7,), (9,)))
+    kernel = np.einsum("hwr,ir,or->hwio", window, a, b)
+    factors = cp(kernel, 3, seed=0, sweeps=500)
+    assert [k.shape for k in factors.kernels] == [(1, 1, 7, 3), (3, 3, 3, 1), (1, 1, 3, 9)]
+    # sweeps end when one gains a hundred thousandth of the squares
+    assert np.linalg.norm(kernel - factors.product()) < 0.02 * np.linalg.norm(kernel)
+    noise = generator.normal(size=(3, 3, 6, 8))
+    errors = [np.linalg.norm(noise - cp(noise, r, seed=1).product()) for r in (1, 4, 12, 30)]
+    assert errors == sorted(errors, reverse=True) and errors[-1] < 0.3 * errors[0]
+    np.testing.assert_array_equal(cp(noise, 4, 1).product(), cp(noise, 4, 1).product())
 
 
 def test_rank_for_energy_by_hand() -> None:
@@ -82,6 +98,62 @@ def test_a_network_of_low_rank_is_split_without_loss(make: Callable[[], Any]) ->
     np.testing.assert_allclose(
         np.asarray(outcome.model(x, training=False)), whole, atol=1e-4 * scale
     )
+
+
+@pytest.mark.needs_tf
+def test_a_cp_chain_computes_what_its_kernel_does() -> None:
+    model = networks.residual()
+    x = inputs_of(model)
+    config = Config(ratio=0.6, spatial="cp", kinds=("spatial",), finetune=NO_TRAINING)
+    outcome = run(model, config, NOTHING)
+    kinds = [type(layer).__name__ for layer in outcome.model.layers]
+    split = {change.name: change for change in outcome.layers if "rank" in change.note}
+    assert kinds.count("DepthwiseConv2D") == len(split) == 4
+    for entry in splittable(model, ("spatial",), (), "cp", 0):
+        change = split[entry.layer.name]
+        assert change.elements <= 0.6 * entry.kernel.size
+        rung = next(rung for rung in entry.ladder if rung.weights == change.elements)
+        product = entry.factors(rung).product()
+        missed = ((entry.kernel - product) ** 2).sum() / (entry.kernel**2).sum()
+        assert missed == pytest.approx(1.0 - rung.energy, abs=1e-6)  # float32 squares
+        entry.layer.kernel.assign(product.astype(np.float32))
+    whole = np.asarray(model(x, training=False))
+    # float32 products in another order
+    np.testing.assert_allclose(
+        np.asarray(outcome.model(x, training=False)), whole, atol=1e-4 * np.abs(whole).max()
+    )
+
+
+@pytest.mark.needs_tf
+def test_a_search_keeps_the_score_and_goes_as_low_as_it_can() -> None:
+    model = make_low(networks.lenet_300())
+    data = data_for(model, 3)
+    x = data.train.inputs[0]
+    right = np.asarray(model(x)).argmax(axis=1)
+    known = Dataset(Samples((x,), right), data.test)  # labels that the network gets all right
+    results = {}
+    for drop in (0.02, 0.6):
+        config = Config(max_drop=drop, samples=len(right), finetune=NO_TRAINING)
+        small = run(model, config, Context(known, silent)).model
+        share = (np.asarray(small(x)).argmax(axis=1) == right).mean()
+        assert share >= 1.0 - drop - 1e-9
+        results[drop] = small.count_params()
+    assert results[0.6] < results[0.02] < model.count_params()
+    # one rank less in the first layer is too little
+    config = Config(max_drop=0.02, samples=len(right), finetune=NO_TRAINING)
+    outcome = run(model, config, Context(known, silent))
+    entries = splittable(model, config.kinds, (), "tucker2", 0)
+    rungs = [
+        next((r for r in e.ladder if r.weights == change.elements), None)
+        for e, change in zip(entries, outcome.layers, strict=True)
+    ]
+    first = rungs[0]
+    assert first is not None and (below := entries[0].ladder.index(first) - 1) >= 0
+    rungs[0] = entries[0].ladder[below]
+    for entry, rung in zip(entries, rungs, strict=True):
+        if rung is not None:
+            entry.layer.kernel.assign(entry.factors(rung).product().astype(np.float32))
+    assert (np.asarray(model(x)).argmax(axis=1) == right).mean() < 0.98
 
 
 @pytest.mark.needs_tf
