@@ -15,7 +15,7 @@ _SHOWN = 8
 
 def show(done: Outcome, destination: Path) -> None:
     """Print the report of a quantization."""
-    from edgepack.report.quantized import evaluation_head, evaluation_rows, output_lines
+    from edgepack.report.quantized import evaluation_head, evaluation_rows, output_lines, short
 
     o, report = out(), done.report
     sizes = report["bytes"]
@@ -26,6 +26,12 @@ def show(done: Outcome, destination: Path) -> None:
         schemes[entry["scheme"]] = schemes.get(entry["scheme"], 0) + 1
     if schemes:
         o.line("operators: " + ", ".join(f"{n} {name}" for name, n in schemes.items()))
+    rules = report["rules"]["rules"]
+    if len(rules) > 1:
+        o.line("rules, the last that matches counts:")
+        for rule in rules:
+            scope = rule["scope"] and short(rule["scope"])
+            o.line(f"  {rule['op']:<20} {scope or 'everywhere':<50} {rule['scheme']}")
     rows = evaluation_rows(report)
     if rows:
         head = evaluation_head(report)

@@ -185,7 +185,7 @@ def as_floats(
     arrays = []
     for array, spec in zip(samples.inputs, inputs, strict=True):
         wanted = tuple(1 if size < 0 else size for size in spec.shape)
-        if array.shape[1:] not in (wanted[1:], _squeezed(wanted[1:])):
+        if _squeezed(array.shape[1:]) != _squeezed(wanted[1:]):
             raise DataError(
                 f"one sample for input {spec.name} has shape {list(array.shape[1:])}",
                 allowed=f"{list(wanted[1:])}",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from edgepack.quantize.calibrated import Calibrated
 from edgepack.quantize.debug import diagnose
 from edgepack.quantize.debug_runs import stored_form
 from edgepack.quantize.evaluate import run_model, score
-from edgepack.quantize.ptq import PtqOptions, PtqResult, quantize
+from edgepack.quantize.ptq import PtqOptions, PtqResult, calibrate, quantize
 from edgepack.quantize.qat import AGREEMENT, Reference, Trained, train
 from edgepack.quantize.qat_options import QatOptions
 from edgepack.quantize.recipe import QuantizeRecipe
@@ -109,9 +109,17 @@ def tune(
                 f"the mixture was chosen on {len(rest)} samples: one decides "
                 f"{100 / len(rest):.2g} points"
             )
-        found = _search(calibrated, options, settings.max_drop, rest, material, progress)
+        goal = _goal(settings.max_drop, rest, material)
+        before, evened = goal.drop(result), None
+        if settings.qat is None:
+            evened = _evened(calibrated, options, result, goal, material, progress)
+        if evened is not None:
+            calibrated, options = evened
+        found = _search(calibrated, options, goal, material, progress)
         options, result = found.options, found.result
         report["max_drop"] = {"samples": len(rest), "bound_points": settings.max_drop}
+        report["max_drop"]["given_drop_points"] = before
+        report["max_drop"]["equalized"] = evened is not None
         report["max_drop"].update(found.as_dict())
         if not found.met:
             warnings.append(
@@ -172,14 +180,21 @@ def _rows(samples: Samples) -> list[tuple[Array, ...]]:
     ]
 
 
-def _search(
-    calibrated: Calibrated,
-    options: PtqOptions,
-    max_drop: float,
-    samples: Samples,
-    material: Material,
-    progress: Progress,
-) -> Mixture:
+@dataclass(frozen=True)
+class _Goal:
+    """What a mixture must reach: samples, accuracy in points on them, float's, and the bound."""
+
+    rows: list[tuple[Array, ...]]
+    points: Callable[[Array], float]
+    accuracy: float
+    max_drop: float
+
+    def drop(self, result: PtqResult) -> float:
+        """What a model loses, in points."""
+        return self.accuracy - self.points(_outputs(result.data, self.rows))
+
+
+def _goal(max_drop: float, samples: Samples, material: Material) -> _Goal:
     rows = _rows(samples)
     exact = _outputs(material.float_model, rows)
     labels = samples.labels
@@ -195,13 +210,44 @@ def _search(
             )
         return 100.0 * found.value
 
+    return _Goal(rows, points, points(exact), max_drop)
+
+
+def _evened(
+    calibrated: Calibrated,
+    options: PtqOptions,
+    result: PtqResult,
+    goal: _Goal,
+    material: Material,
+    progress: Progress,
+) -> tuple[Calibrated, PtqOptions] | None:
+    """The model with equalized channels, which costs the device nothing, if that brings it nearer.
+
+    None where the bound is met, it was asked for anyway, or ranges are pinned to what they were.
+    """
+    if options.equalize or options.pins or goal.drop(result) <= goal.max_drop:
+        return None
+    changed = replace(options, equalize=True)
+    other = calibrate(material.float_model, calibrated.samples, changed, progress)
+    if goal.drop(quantize(other, changed)) >= goal.drop(result):
+        return None
+    return other, changed
+
+
+def _search(
+    calibrated: Calibrated,
+    options: PtqOptions,
+    goal: _Goal,
+    material: Material,
+    progress: Progress,
+) -> Mixture:
     return search(
         calibrated,
         options,
-        rows,
-        lambda result: points(_outputs(result.data, rows)),
-        points(exact),
-        max_drop,
+        goal.rows,
+        lambda result: goal.points(_outputs(result.data, goal.rows)),
+        goal.accuracy,
+        goal.max_drop,
         ladder=material.ladder,
         progress=progress,
     )

@@ -138,12 +138,14 @@ def attempt_lines(found: Report, most: int) -> list[str]:
 
 def search_lines(found: Report) -> list[str]:
     """The mixture that a search chose, and what it costs."""
-    first, last = found["first"], found["last"]
+    last = found["last"]
     lines = [
         f"--max-drop {found['bound_points']:g}: {len(last['raised'])} operators raised; "
-        f"{first['drop']:+.2f} points lost before, {last['drop']:+.2f} now "
+        f"{found['given_drop_points']:+.2f} points lost before, {last['drop']:+.2f} now "
         f"({found['samples']} samples); {found['bytes_added']:+,} bytes"
     ]
+    if found.get("equalized"):
+        lines.append("channels were equalized first (--equalize), which costs the device nothing")
     lines += [f"  {scheme:<8} {short(name)}" for name, scheme in last["raised"]]
     macs = ", ".join(f"{count:,} in {scheme}" for scheme, count in found["macs"].items())
     lines.append(f"multiply-accumulates of an inference: {macs}")

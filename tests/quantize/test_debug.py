@@ -176,3 +176,16 @@ def test_the_command_searches_and_explains(
     assert len(document["debug"]["operators"]) == len(integer)
     assert document["rules"] == document["max_drop"]["rules"]
     assert any("160 samples" in line for line in document["warnings"])
+
+
+def test_a_search_evens_out_channels_before_it_raises_operators(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_digits(tmp_path / "d.npz", 1000, 100)
+    arguments = ["quantize", str(FOLDER / "mobile.tflite"), "--data", str(tmp_path / "d.npz")]
+    arguments += ["--max-drop", "1", "-o", str(tmp_path / "m.tflite"), "--json"]
+    assert run(arguments) == 0
+    found = json.loads(capsys.readouterr().out)["max_drop"]
+    assert found["given_drop_points"] > 50
+    assert found["equalized"] and found["met"]
+    assert found["last"]["raised"] == [] and found["bytes_added"] == 0
