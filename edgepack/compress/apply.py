@@ -21,6 +21,7 @@ from edgepack.models.progress import Progress, silent
 MODEL_NAME = "model.keras"
 REPORT_NAME = "compress.json"
 DEFAULT_SECONDS = 3600.0
+_BUILDING = ("convert", "quantize", "ops", "passes", "memory", "emit")
 STEPS: TypeAdapter[tuple[Step, ...]] = TypeAdapter(tuple[Step, ...])
 
 
@@ -43,6 +44,7 @@ def apply(
     timeout: float = DEFAULT_SECONDS,
     folder: Path | None = None,
     checkpoints: Path | None = None,
+    meter: str | None = None,
 ) -> Compressed:
     """Compress a Keras model.
 
@@ -56,6 +58,8 @@ def apply(
         folder: that paths in the steps are relative to; the current one by default.
         checkpoints: a folder that gets the model after each step; a later call with the same
             model, data, code and first steps goes on from there. None keeps nothing.
+        meter: the task that measures a model on a target (pipeline/device_meter.py), for steps with
+            a budget.
 
     Raises:
         UsageError: there is no step.
@@ -81,6 +85,7 @@ def apply(
         "out": str(path.resolve()),
         "folder": str((folder or Path()).resolve()),
         "checkpoints": _checkpoints(handle, steps, data, checkpoints),
+        "meter": meter,
     }
     what = f"compressing {handle.path.name}"
     task = Task("edgepack.compress.apply_child:run", arguments, what, timeout, onednn=True)
@@ -98,10 +103,12 @@ def _checkpoints(
     if folder is None:
         return None
     folder.mkdir(parents=True, exist_ok=True)
+    # what a budget leads to depends on what is built
+    builds = any(getattr(step, "budget", None) for step in steps)
     base = {
         "model": handle.sha256,
         "data": None if data is None else tree_digest([data]),
-        "code": code_digest("compress", "models"),
+        "code": code_digest("compress", "models", *(_BUILDING if builds else ())),
     }
     written = STEPS.dump_python(tuple(steps), mode="json")
     keys = [stage_key("compress", {**base, "steps": written[: n + 1]}) for n in range(len(steps))]

@@ -15,6 +15,7 @@ from edgepack.compress.account import account
 from edgepack.compress.apply import STEPS
 from edgepack.compress.context import Context, Outcome
 from edgepack.compress.cost import model_cost
+from edgepack.compress.meter import meter_by
 from edgepack.compress.methods import METHODS, Step
 from edgepack.compress.saves import saving_under
 from edgepack.compress.teacher import located
@@ -26,7 +27,8 @@ from edgepack.models.progress import Progress
 def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Task: compress a model.
 
-    Arguments: `model`, `steps`, `data`, `out`, `folder`, `checkpoints` (as `apply` has them).
+    Arguments: `model`, `steps`, `data`, `out`, `folder`, `checkpoints`, `meter` (as `apply` has
+    them).
     """
     from edgepack.models import keras_child
 
@@ -41,6 +43,7 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         progress,
         lambda: keras_child.load_keras(Path(arguments["model"])),
         Path(arguments["folder"]),
+        None if arguments["meter"] is None else meter_by(arguments["meter"], data, progress),
     )
     for index, step in enumerate(steps[len(reports) :], len(reports)):
         keras_child.set_seed(step.seed)

@@ -59,6 +59,7 @@ class Channels:
     steps: list[Step] = field(default_factory=list)
     parent: list[int] = field(default_factory=list)
     locked: set[int] = field(default_factory=set)
+    _units: dict[int, tuple[Array, Array]] = field(default_factory=dict)
 
     def new(self, count: int) -> Array:
         """Numbers for channels that nothing is known of yet."""
@@ -75,6 +76,7 @@ class Channels:
 
     def join(self, a: Array, b: Array) -> None:
         """Make channels pairwise one unit."""
+        self._units.clear()
         for x, y in zip(a.tolist(), b.tolist(), strict=True):
             self.parent[self.find(x)] = self.find(y)
 
@@ -84,7 +86,12 @@ class Channels:
 
     def unit(self, numbers: Array) -> Array:
         """The unit of each channel."""
-        return np.array([self.find(n) for n in numbers.tolist()], dtype=np.int64)
+        known = self._units.get(id(numbers))
+        if known is None or known[0] is not numbers:
+            units = np.array([self.find(n) for n in numbers.tolist()], dtype=np.int64)
+            # asked for often, of the same arrays; kept with the array, whose id is then its own
+            known = self._units[id(numbers)] = (numbers, units)
+        return known[1]
 
     @property
     def fixed(self) -> set[int]:

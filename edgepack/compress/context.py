@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgepack.compress.device import Meter
 from edgepack.models.dataset import Dataset
 from edgepack.models.progress import Progress
 
@@ -20,12 +21,14 @@ class Context:
         progress: told what is going on.
         original: loads the model as it was before the first step.
         folder: that paths in a step's configuration are relative to.
+        meter: builds a model for a target and measures it there; None where nothing can.
     """
 
     data: Dataset | None
     progress: Progress
     original: Callable[[], Any] | None = None
     folder: Path = Path()
+    meter: Meter | None = None
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,18 @@ so that layers of different size can be compared.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
+from edgepack.compress.activations import channel_activity
 from edgepack.compress.channels import MAKERS, Channels, Step
 from edgepack.errors import ConfigError, DataError
 from edgepack.models.dataset import Dataset
 from edgepack.models.keras_run import as_keras
 from edgepack.types import Array
 
-Criterion = Literal["l1", "geometric_median", "bn_scale", "taylor"]
+Criterion = Literal["l1", "geometric_median", "bn_scale", "taylor", "activation", "apoz"]
 _BATCH = 128
 
 
@@ -33,14 +34,15 @@ def unit_scores(
             `geometric_median`: summed distance to the layer's other filters (He et al. 2019,
             arXiv:1811.00250). `bn_scale`: magnitude of the batch normalization's scale (Liu et al.
             2017, arXiv:1708.06519). `taylor`: square of the summed products of weight and gradient,
-            added over batches (Molchanov et al. 2019, arXiv:1906.10771, equation 8).
-        data: for `taylor`.
-        samples: of the training split, for `taylor`.
+            added over batches (Molchanov et al. 2019, arXiv:1906.10771, equation 8). `activation`
+            and `apoz`: how strongly, or how often, a channel is active (compress/activations.py).
+        data: for the last three.
+        samples: of the training split, for these.
         seed: which ones.
 
     Raises:
         ConfigError: `bn_scale` without a normalization with a scale.
-        DataError: `taylor` without labels.
+        DataError: `taylor` without labels, a criterion of activations without data.
     """
     if criterion == "bn_scale":
         return _bn_scores(found)
@@ -48,6 +50,9 @@ def unit_scores(
     if criterion == "taylor":
         taylor = _taylor(model, found, data, samples, seed)
         measure = lambda step: taylor[step.layer.name]  # noqa: E731
+    elif criterion == "activation" or criterion == "apoz":
+        activity = channel_activity(model, data, criterion, samples, seed)
+        measure = lambda step: activity[step.layer.name]  # noqa: E731
     else:
         measure = _l1 if criterion == "l1" else _distance
     scores: dict[int, float] = {}
@@ -97,7 +102,7 @@ def _bn_scores(found: Channels) -> dict[int, float]:
     if not scores:
         raise ConfigError(
             "criterion = 'bn_scale' needs batch normalization, and the network has none",
-            allowed="l1, geometric_median, taylor",
+            allowed=", ".join(name for name in get_args(Criterion) if name != "bn_scale"),
         )
     return scores
 

@@ -38,6 +38,14 @@ class Losses:
             break
         return int(share * size)
 
+    def rise(self, group: int, share: float) -> float:
+        """How much the loss rises without a share of a group; beyond the last one, straight on."""
+        shares, rises = (0.0, *SHARES), (0.0, *self.rises[group])
+        if share <= shares[-1]:
+            return float(np.interp(share, shares, rises))
+        slope = (rises[-1] - rises[-2]) / (shares[-1] - shares[-2])
+        return rises[-1] + slope * (share - shares[-1])
+
 
 def measure_losses(
     model: Any,

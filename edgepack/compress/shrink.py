@@ -59,8 +59,8 @@ def mask(found: Channels, gone: Iterable[int]) -> None:
     lost = frozenset(gone)
     done: set[str] = set()
     for step in found.steps:
-        kind = type(step.layer).__name__
-        if step.layer.name in done or not layer_weights(step.layer) or not _has_channels(kind):
+        weighted = layer_weights(step.layer) and _has_channels(step.layer)
+        if step.layer.name in done or not weighted:
             continue
         done.add(step.layer.name)
         values = [np.asarray(weight).copy() for weight in step.layer.weights]
@@ -75,8 +75,12 @@ def mask(found: Channels, gone: Iterable[int]) -> None:
             weight.assign(value)
 
 
-def _has_channels(kind: str) -> bool:
-    return kind in MAKERS or kind in DEPTHWISE or kind in ("BatchNormalization", "PReLU")
+def _has_channels(layer: Any) -> bool:
+    """Whether a layer has weights that belong to channels; those of grouped ones always stay."""
+    kind = type(layer).__name__
+    if kind in MAKERS:
+        return getattr(layer, "groups", 1) == 1
+    return kind in DEPTHWISE or kind in ("BatchNormalization", "PReLU")
 
 
 def _masks(found: Channels, step: Step, lost: frozenset[int]) -> Any:
@@ -117,7 +121,7 @@ def _resized(found: Channels, step: Step, lost: frozenset[int]) -> dict[str, Any
 def _sliced(found: Channels, step: Step, values: list[Array], lost: frozenset[int]) -> list[Array]:
     """The weights of a layer without what belongs to lost units."""
     kind = type(step.layer).__name__
-    if not _has_channels(kind):
+    if not _has_channels(step.layer):
         return values
     out, inputs = kept(found, step.output, lost), kept(found, step.inputs[0], lost)
     result = []

@@ -84,6 +84,36 @@ def residual() -> Any:
     return randomize(keras.Model(image, layers.Dense(5, name="end")(z)))
 
 
+def sequences() -> Any:
+    """Convolutions along one axis, separable ones, and a dense layer behind a flattened pair."""
+    import keras
+    from keras import layers
+
+    signal = keras.Input((12, 3))
+    x = layers.Conv1D(6, 3, padding="causal", activation="relu", name="line")(signal)
+    x = layers.BatchNormalization()(x)
+    x = layers.SeparableConv1D(5, 3, padding="same", depth_multiplier=2, name="parted")(x)
+    x = layers.MaxPooling1D(2)(x)
+    y = layers.Conv1D(4, 1, strides=2, name="side")(signal)
+    both = layers.Flatten()(layers.Concatenate()([x, y]))
+    hidden = layers.Dense(8, activation="relu", name="hidden")(both)
+    return randomize(keras.Model(signal, layers.Dense(3, name="end")(hidden)))
+
+
+def grouped() -> Any:
+    """A grouped convolution, whose channels stay, between a separable and a transposed one."""
+    import keras
+    from keras import layers
+
+    image = keras.Input((6, 6, 2))
+    x = layers.SeparableConv2D(7, 3, strides=2, activation="relu", name="parted")(image)
+    x = layers.Conv2D(8, 1, name="before")(x)
+    x = layers.Conv2D(8, 1, groups=4, name="groups")(x)
+    x = layers.Conv2DTranspose(6, 2, strides=2, use_bias=False, name="up")(x)
+    x = layers.LeakyReLU()(x)
+    return randomize(keras.Model(image, layers.Conv2D(3, 1, name="end")(x)))
+
+
 def shared() -> Any:
     """A layer that is used twice, and one that is not known."""
     import keras

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
 
+from edgepack.compress.activations import channel_activity
 from edgepack.compress.channels import groups, trace
 from edgepack.compress.context import Context
 from edgepack.compress.cost import cost, model_cost
 from edgepack.compress.finetune import FineTune
-from edgepack.compress.importance import Criterion
+from edgepack.compress.importance import Criterion, unit_scores
 from edgepack.compress.prune_structured import Config, run
+from edgepack.compress.selection import StructuredScope
+from edgepack.compress.separate import separate
 from edgepack.compress.shrink import mask, shrink
 from edgepack.errors import ConfigError, DataError
 from edgepack.models.dataset import Dataset, Samples
 from edgepack.models.progress import silent
 from tests.compress import networks
 
-Scope = Literal["layer", "global", "sensitivity"]
 pytestmark = pytest.mark.needs_tf
-NETWORKS = [networks.lenet_300, networks.convolutions, networks.residual, networks.shared]
+NETWORKS = [
+    networks.lenet_300,
+    networks.convolutions,
+    networks.residual,
+    networks.shared,
+    networks.sequences,
+    networks.grouped,
+]
 # Sums of some hundred float32 products in another order: a few units in the last place of values
 # around 10.
 TOLERANCE = 1e-4
@@ -53,6 +62,24 @@ def test_groups_follow_additions_gates_and_depthwise_layers() -> None:
     }
     # "second" feeds an unknown mixture through "normed" only; "normed" itself is normalized
     assert names(networks.shared()) == {"twin": 8, "second": 6}
+    assert names(separate(networks.sequences())) == {
+        "line": 6,
+        "parted_pointwise": 5,
+        "side": 4,
+        "hidden": 8,
+    }
+    # what a grouped convolution reads and makes stays
+    assert names(separate(networks.grouped())) == {"parted_pointwise": 7, "up": 6}
+
+
+def test_separable_convolutions_are_two_layers() -> None:
+    for make in (networks.sequences, networks.grouped):
+        model = make()
+        parted, x = separate(model), inputs_of(model)
+        np.testing.assert_allclose(
+            np.asarray(parted(x)), np.asarray(model(x)), rtol=1e-5, atol=TOLERANCE
+        )
+        assert not any("Separable" in type(layer).__name__ for layer in parted.layers)
 
 
 @pytest.mark.parametrize("make", NETWORKS)
@@ -60,7 +87,7 @@ def test_groups_follow_additions_gates_and_depthwise_layers() -> None:
 def test_the_smaller_network_computes_what_the_masked_one_does(
     make: Callable[[], Any], seed: int
 ) -> None:
-    model = make()
+    model = separate(make())
     generator = np.random.default_rng(seed)
     found = trace(model)
     gone = [
@@ -102,9 +129,11 @@ def data_for(model: Any, classes: int) -> Dataset:
         ("geometric_median", "global"),
         ("bn_scale", "global"),
         ("taylor", "sensitivity"),
+        ("activation", "benefit"),
+        ("apoz", "layer"),
     ],
 )
-def test_criteria_and_scopes_meet_the_demand(criterion: Criterion, scope: Scope) -> None:
+def test_criteria_and_scopes_meet_the_demand(criterion: Criterion, scope: StructuredScope) -> None:
     model = networks.residual()
     before = model_cost(model)
     config = Config(
@@ -134,6 +163,31 @@ def test_the_smallest_filters_go_first() -> None:
     np.testing.assert_array_equal(np.asarray(small.get_layer("first").kernel), kernel[:, stays])
 
 
+def test_channels_that_are_seldom_active_go_first() -> None:
+    import keras
+
+    model = separate(networks.sequences())
+    x = inputs_of(model, 40)
+    line = model.get_layer("line")
+    # the second is strong but seldom on, the fifth always on but weak
+    bias = np.array([5, -2, 5, 5, 5, 5], np.float32)
+    line.kernel.assign(line.kernel * np.array([1, 30, 1, 1, 0.01, 1], np.float32))
+    line.bias.assign(bias * np.array([1, 30, 1, 1, 0.01, 1], np.float32))
+    (norm,) = [x for x in model.layers if type(x).__name__ == "BatchNormalization"]
+    norm.set_weights([np.ones(6), np.zeros(6), np.zeros(6), np.ones(6)])
+    data = Dataset(Samples((x,)), Samples((x,)))
+    found = trace(model)
+    (group,) = [group for group in groups(found) if group.name == "line"]
+    for kind, first in (("activation", 4), ("apoz", 1)):
+        scores = unit_scores(model, found, kind, data, 40, 0)
+        ranked = sorted(range(6), key=lambda i: scores[group.units[i]])
+        assert ranked[0] == first, kind
+    behind = keras.Model(model.input, norm.output)
+    activity = channel_activity(model, data, "activation", 100, 0)["line"]
+    expected = np.abs(np.asarray(behind(x))).mean(axis=(0, 1))
+    np.testing.assert_allclose(activity, expected, rtol=1e-5)
+
+
 def test_counts_round_to_a_multiple_and_rounds_reach_the_ratio() -> None:
     model = networks.lenet_300()
     fit = FineTune(epochs=1)
@@ -154,5 +208,7 @@ def test_what_cannot_be_is_refused() -> None:
         run(model, Config(ratio=0.5, criterion="bn_scale"), Context(None, silent))
     with pytest.raises(DataError, match="labels"):
         run(model, Config(ratio=0.5, criterion="taylor"), Context(None, silent))
+    with pytest.raises(DataError, match="apoz"):
+        run(model, Config(ratio=0.5, criterion="apoz"), Context(None, silent))
     with pytest.raises(DataError, match="no data"):
         run(model, Config(ratio=0.5), Context(None, silent))

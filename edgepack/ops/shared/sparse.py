@@ -180,7 +180,7 @@ class _Form:
 
 def _empty_enough(filters: Filters) -> bool:
     weights = filters.weights
-    few = np.count_nonzero(weights) <= _FULL * weights.size
+    few = bool(np.count_nonzero(weights) <= _FULL * weights.size)
     return few and not filters.packed and weights.shape[1] < 1 << 16
 
 
