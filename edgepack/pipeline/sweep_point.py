@@ -15,6 +15,7 @@ from edgepack.errors import EdgepackError
 from edgepack.models.handle import ModelHandle
 from edgepack.models.progress import Progress, silent
 from edgepack.pipeline.compress import STEPS_NAME
+from edgepack.pipeline.device_meter import METER
 from edgepack.pipeline.measure import Optimize, measure
 from edgepack.pipeline.quantize import Asked as QuantizeAsked
 from edgepack.pipeline.quantize import quantize_any
@@ -130,6 +131,7 @@ def _made(
                 timeout=asked.timeout,
                 folder=asked.folder,
                 checkpoints=asked.folder / CACHE_NAME / STEPS_NAME,
+                meter=METER,
             )
             model = done.handle.path
             after = done.report["steps"][-1]["after"]
