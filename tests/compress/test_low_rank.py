@@ -126,21 +126,21 @@ def test_a_cp_chain_computes_what_its_kernel_does() -> None:
 
 @pytest.mark.needs_tf
 def test_a_search_keeps_the_score_and_goes_as_low_as_it_can() -> None:
-    model = make_low(networks.lenet_300())
+    model = networks.lenet_300()
     data = data_for(model, 3)
     x = data.train.inputs[0]
     right = np.asarray(model(x)).argmax(axis=1)
     known = Dataset(Samples((x,), right), data.test)  # labels that the network gets all right
     results = {}
-    for drop in (0.02, 0.6):
+    for drop in (0.1, 0.2):
         config = Config(max_drop=drop, samples=len(right), finetune=NO_TRAINING)
         small = run(model, config, Context(known, silent)).model
         share = (np.asarray(small(x)).argmax(axis=1) == right).mean()
         assert share >= 1.0 - drop - 1e-9
         results[drop] = small.count_params()
-    assert results[0.6] < results[0.02] < model.count_params()
+    assert results[0.2] < results[0.1] < model.count_params()
     # one rank less in the first layer is too little
-    config = Config(max_drop=0.02, samples=len(right), finetune=NO_TRAINING)
+    config = Config(max_drop=0.1, samples=len(right), finetune=NO_TRAINING)
     outcome = run(model, config, Context(known, silent))
     entries = splittable(model, config.kinds, (), "tucker2", 0)
     rungs = [
@@ -148,12 +148,12 @@ def test_a_search_keeps_the_score_and_goes_as_low_as_it_can() -> None:
         for e, change in zip(entries, outcome.layers, strict=True)
     ]
     first = rungs[0]
-    assert first is not None and (below := entries[0].ladder.index(first) - 1) >= 0
-    rungs[0] = entries[0].ladder[below]
+    assert first is not None and first is not entries[0].ladder[0]
+    rungs[0] = entries[0].ladder[entries[0].ladder.index(first) - 1]
     for entry, rung in zip(entries, rungs, strict=True):
         if rung is not None:
             entry.layer.kernel.assign(entry.factors(rung).product().astype(np.float32))
-    assert (np.asarray(model(x)).argmax(axis=1) == right).mean() < 0.98
+    assert (np.asarray(model(x)).argmax(axis=1) == right).mean() < 0.9
 
 
 @pytest.mark.needs_tf
