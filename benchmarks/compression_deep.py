@@ -55,7 +55,7 @@ def _fit(epochs: int, rate: float, *, shift: int = 0) -> dict[str, Any]:
     """Trained with the network before the first step as a teacher."""
     table: dict[str, Any] = {
         "epochs": epochs,
-        "batch_size": 128,
+        "batch_size": 256,
         "learning_rate": rate,
         "teacher": {"model": "original", "temperature": 4.0, "alpha": 0.7},
     }
@@ -76,14 +76,14 @@ def _coded(
         "sparsity": sparsity,
         "scope": "global",
         "layer_limit": limit,
-        "every": 50,
-        "finetune": _fit(epochs, 2e-3, shift=shift),
+        "every": 20,
+        "finetune": _fit(epochs, 3e-3, shift=shift),
     }
     shared = {
         "method": "cluster",
         "bits": bits,
         "layer_bits": layer_bits,
-        "finetune": _fit(max(2, epochs // 4), 3e-4, shift=shift),
+        "finetune": _fit(max(2, epochs // 4), 5e-4, shift=shift),
     }
     return pruned, shared
 
@@ -98,20 +98,20 @@ _POLYNOMIAL = {
     "method": "prune_magnitude",
     "initial_sparsity": 0.5,
     "sparsity": 0.9,
-    "every": 50,
-    "finetune": _fit(20, 1e-3),
+    "every": 20,
+    "finetune": _fit(16, 2e-3),
 }
 CASES: dict[str, Case] = {
-    "lenet300 uncompressed": Case("lenet300", _alone(20), PLAIN),
+    "lenet300 uncompressed": Case("lenet300", _alone(8), PLAIN),
     "lenet300 polynomial 50-90": Case("lenet300", (_POLYNOMIAL,), ()),
-    "lenet300 94, 4 bits": Case("lenet300", _coded(0.94, 4, {}, 40)),
-    "lenet300 96, 3 bits": Case("lenet300", _coded(0.96, 3, {"*2/kernel": 4}, 40)),
+    "lenet300 94, 4 bits": Case("lenet300", _coded(0.94, 4, {}, 24)),
+    "lenet300 96, 3 bits": Case("lenet300", _coded(0.96, 3, {"*2/kernel": 4}, 24)),
     "lenet300 96, 3 bits, shifted": Case(
-        "lenet300", _coded(0.96, 3, {"*2/kernel": 4}, 40, shift=1)
+        "lenet300", _coded(0.96, 3, {"*2/kernel": 4}, 24, shift=1)
     ),
-    "lenet5 uncompressed": Case("lenet5", _alone(6), PLAIN),
-    "lenet5 98, 3 bits": Case("lenet5", _coded(0.98, 3, {"conv*/kernel": 4}, 16)),
-    "lenet5 98, 3 bits, shifted": Case("lenet5", _coded(0.98, 3, {"conv*/kernel": 4}, 16, shift=1)),
+    "lenet5 uncompressed": Case("lenet5", _alone(4), PLAIN),
+    "lenet5 98, 3 bits": Case("lenet5", _coded(0.98, 3, {"conv*/kernel": 4}, 8)),
+    "lenet5 98, 3 bits, shifted": Case("lenet5", _coded(0.98, 3, {"conv*/kernel": 4}, 8, shift=1)),
 }
 
 

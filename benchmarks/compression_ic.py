@@ -63,11 +63,11 @@ CASES: dict[str, list[dict[str, Any]]] = {
     CONTROL: [{"method": "finetune", "finetune": _fit(10, 1e-3, taught=False)}],
     "structured and distilled": [
         *_INSIDE,
-        {"method": "finetune", "finetune": _fit(14, 2e-3)},
+        {"method": "finetune", "finetune": _fit(8, 2e-3)},
     ],
     "structured": [
         *_INSIDE,
-        {"method": "finetune", "finetune": _fit(14, 2e-3, taught=False)},
+        {"method": "finetune", "finetune": _fit(8, 2e-3, taught=False)},
     ],
 }
 
