@@ -33,7 +33,7 @@ from edgepack.models.dataset import Dataset, Samples, write_dataset
 from edgepack.models.load import load_model
 
 RESULT = Path(__file__).with_name("compression_distill.json")
-RATES = (1e-3, 3e-3, 1e-2)
+RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 TUNING_SEED, SEEDS = 0, (1, 2, 3)
 TEACHER_IMAGES = 20_000  # of MNIST
 # by name: the weight of the teacher, and whether images without labels are among the samples

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from edgepack.cache import code_digest, stage_key, tree_digest
 from edgepack.compress.methods import Step
 from edgepack.errors import UnsupportedError, UsageError
-from edgepack.models.handle import ModelFormat, ModelHandle
+from edgepack.models.handle import ModelFormat, ModelHandle, digest_of
 from edgepack.models.isolate import Task, require_package, run_task
 from edgepack.models.keras_file import handle_from
 from edgepack.models.progress import Progress, silent
@@ -84,7 +84,7 @@ def apply(
         "data": None if data is None else str(data.resolve()),
         "out": str(path.resolve()),
         "folder": str((folder or Path()).resolve()),
-        "checkpoints": _checkpoints(handle, steps, data, checkpoints),
+        "checkpoints": _checkpoints(handle, steps, data, checkpoints, folder or Path()),
         "meter": meter,
     }
     what = f"compressing {handle.path.name}"
@@ -97,7 +97,11 @@ def apply(
 
 
 def _checkpoints(
-    handle: ModelHandle, steps: Sequence[Step], data: Path | None, folder: Path | None
+    handle: ModelHandle,
+    steps: Sequence[Step],
+    data: Path | None,
+    folder: Path | None,
+    named: Path,
 ) -> list[str] | None:
     """A path, without its suffix, for what is there after each step."""
     if folder is None:
@@ -111,5 +115,17 @@ def _checkpoints(
         "code": code_digest("compress", "models", *(_BUILDING if builds else ())),
     }
     written = STEPS.dump_python(tuple(steps), mode="json")
-    keys = [stage_key("compress", {**base, "steps": written[: n + 1]}) for n in range(len(steps))]
+    files = [_files(step, named) for step in steps]
+    keys = [
+        stage_key("compress", {**base, "steps": written[: n + 1], "files": files[: n + 1]})
+        for n in range(len(steps))
+    ]
     return [str((folder / key).resolve()) for key in keys]
+
+
+def _files(step: Step, folder: Path) -> list[str]:
+    """The digests of the models that a step names: teachers and students."""
+    names = [getattr(step, "teacher", None), getattr(step, "student", None)]
+    if step.finetune.teacher is not None:
+        names.append(step.finetune.teacher.model)
+    return [digest_of(folder / name) for name in names if name and (folder / name).exists()]

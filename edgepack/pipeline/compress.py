@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import tomllib
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from edgepack.pipeline.convert_entry import model_file
 from edgepack.pipeline.device_meter import METER
 
 _DATA = "an .npz, a .csv, a folder of pictures, or file:function"
+_COMMA = re.compile(r",(?![^\[\]]*\])")  # between pairs, not inside a list
 STEPS_NAME = "compress-steps"  # in the cache folder: models after each step
 
 
@@ -139,7 +141,7 @@ def parse_step(text: str) -> dict[str, Any]:
     """
     method, _, rest = text.partition(":")
     step: dict[str, Any] = {"method": method}
-    for pair in filter(None, rest.split(",")):
+    for pair in filter(None, _COMMA.split(rest)):
         key, equals, value = pair.partition("=")
         if not equals:
             raise UsageError(

@@ -20,11 +20,11 @@ from tests.compress import networks
 def test_steps_are_read_from_text() -> None:
     tables = [
         parse_step("prune_structured:ratio=0.5,of=macs,finetune.epochs=2,finetune.loss=mse"),
-        parse_step('low_rank:energy=0.9,skip=["last"]'),
+        parse_step('low_rank:energy=0.9,skip=["last", "first"],seed=1'),
     ]
     assert checked_steps(tables, "here") == (
         prune_structured.Config(ratio=0.5, of="macs", finetune=FineTune(epochs=2, loss="mse")),
-        low_rank.Config(energy=0.9, skip=("last",)),
+        low_rank.Config(energy=0.9, skip=("last", "first"), seed=1),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from edgepack.compress.apply import _checkpoints
 from edgepack.compress.blocks import blocks, shallower
 from edgepack.compress.context import Context
 from edgepack.compress.distill import Config, run
@@ -17,6 +18,7 @@ from edgepack.compress.options import FineTune, Teacher
 from edgepack.compress.teacher import load_teacher, said_of
 from edgepack.errors import ConfigError, DataError
 from edgepack.models.dataset import Dataset, Samples
+from edgepack.models.handle import ModelFormat, ModelHandle
 from edgepack.models.progress import silent
 from tests import small_models
 from tests.compress import networks
@@ -168,6 +170,18 @@ def test_a_tflite_file_teaches(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="shows its outputs only"):
         run(networks.lenet_300(), Config(teacher=str(path), alpha=1.0, hints=("first",)),
             Context(data, silent))  # fmt: skip
+
+
+def test_another_teacher_in_the_same_file_is_another_step(tmp_path: Path) -> None:
+    (tmp_path / "net.keras").write_bytes(b"1")
+    handle = ModelHandle(tmp_path / "net.keras", ModelFormat.KERAS, "0", (), (), (), 0)
+    steps = (Config(), Config(teacher="t.keras"))
+    (tmp_path / "t.keras").write_bytes(b"1")
+    first = _checkpoints(handle, steps, None, tmp_path, tmp_path)
+    (tmp_path / "t.keras").write_bytes(b"2")
+    second = _checkpoints(handle, steps, None, tmp_path, tmp_path)
+    assert first is not None and second is not None
+    assert first[0] == second[0] and first[1] != second[1]
 
 
 def test_a_student_may_be_a_file(tmp_path: Path) -> None:
