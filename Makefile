@@ -1,7 +1,9 @@
 # make demo       a network trained, compressed, quantized, compiled, run on a board, compared
 # make setup      .venv and the system packages (compilers, emulators) that the tests use
 # make test       everything that takes minutes, not hours; needs no data beside this checkout
-# make test-all   the same and the tests marked "slow"
+# make test-all   the same and the tests marked "slow", and those of PyTorch after `make torch`
+# make torch      PyTorch, in an environment of its own (.venv-torch)
+# make test-torch the tests that need it
 # make lint       ruff, mypy --strict, clang-format
 # make bench      the benchmark tables of benchmarks/
 # make clean      removes what was built, keeps .venv
@@ -11,7 +13,7 @@ JOBS ?= 2
 PYTEST := $(PY) -m pytest -n $(JOBS) --dist worksteal -q
 C_FILES = $(shell find firmware -name '*.[ch]' | sort)
 
-.PHONY: demo setup test test-all lint format bench clean
+.PHONY: demo setup torch test test-all test-torch lint format bench clean
 
 demo:
 	@.ci/setup.sh demo
@@ -25,6 +27,13 @@ test: setup
 
 test-all: setup
 	$(PYTEST)
+	@if [ -d .venv-torch ]; then $(MAKE) test-torch; fi
+
+torch:
+	@.ci/setup.sh torch
+
+test-torch: torch
+	.venv-torch/bin/python -m pytest -q -p no:xdist tests/onnx/test_pt2.py
 
 lint: setup
 	$(PY) -m ruff check .

@@ -3,6 +3,7 @@
 #
 #   .ci/setup.sh demo   what `make demo` needs: ARM compiler, emulator, TensorFlow
 #   .ci/setup.sh all    what the whole test suite needs
+#   .ci/setup.sh torch  the same, and PyTorch in .venv-torch, an environment over .venv
 #
 # apt and pip run side by side. A second run with an unchanged pyproject.toml takes no time.
 set -eu
@@ -10,12 +11,17 @@ set -eu
 level=${1:-all}
 case $level in
 demo) extras="tf" ;;
-all) extras="tf,onnx,dev" ;;
+all | torch) extras="tf,onnx,dev" ;;
 *)
-    echo "setup.sh: the level is demo or all, not '$level'" >&2
+    echo "setup.sh: the level is demo, all or torch, not '$level'" >&2
     exit 2
     ;;
 esac
+with_torch=no
+if [ "$level" = torch ]; then
+    level=all
+    with_torch=yes
+fi
 cd "$(dirname "$0")/.."
 venv=.venv
 python=${PYTHON:-python3}
@@ -123,6 +129,26 @@ pip_install() {
     echo "$digest" >"$venv/.edgepack-$level"
 }
 
+# PyTorch is large, so it is installed only when asked for, beside the packages of .venv. A version
+# without a suffix also matches its build for processors, which pip prefers where it is offered.
+torch=torch==2.13.0
+install_torch() {
+    [ "$(cat .venv-torch/.edgepack-torch 2>/dev/null)" = "$torch $digest" ] && return 0
+    say "installing $torch into .venv-torch (0.2 GB for processors alone, else about 2 GB)"
+    "$venv/bin/python" -m venv .venv-torch
+    sites=$(.venv-torch/bin/python -c 'import site; print(site.getsitepackages()[0])')
+    "$venv/bin/python" -c 'import site; print(site.getsitepackages()[0])' >"$sites/edgepack.pth"
+    pwd >>"$sites/edgepack.pth"
+    .venv-torch/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+        "$torch" "onnxscript>=0.5" >"$log/torch.log" 2>&1 || {
+        cat "$log/torch.log" >&2
+        echo "setup.sh: pip could not install $torch" >&2
+        return 1
+    }
+    .venv-torch/bin/python -m compileall -q -j 0 "$sites" >/dev/null 2>&1 || true
+    echo "$torch $digest" >.venv-torch/.edgepack-torch
+}
+
 "$venv/bin/python" -c '' 2>/dev/null || make_venv
 packages=$(missing_packages | tr '\n' ' ')
 apt_pid=
@@ -135,6 +161,9 @@ status=0
 is_installed || pip_install || status=1
 if [ -n "$apt_pid" ]; then
     wait "$apt_pid" || status=1
+fi
+if [ $status = 0 ] && [ $with_torch = yes ]; then
+    install_torch || status=1
 fi
 [ $status = 0 ] && say "ready ($level)"
 exit $status
