@@ -115,7 +115,7 @@ def _checkpoints(
         "code": code_digest("compress", "models", *(_BUILDING if builds else ())),
     }
     written = STEPS.dump_python(tuple(steps), mode="json")
-    files = [_files(step, named) for step in steps]
+    files = [named_files(step, named) for step in steps]
     keys = [
         stage_key("compress", {**base, "steps": written[: n + 1], "files": files[: n + 1]})
         for n in range(len(steps))
@@ -123,7 +123,7 @@ def _checkpoints(
     return [str((folder / key).resolve()) for key in keys]
 
 
-def _files(step: Step, folder: Path) -> list[str]:
+def named_files(step: Step, folder: Path) -> list[str]:
     """The digests of the models that a step names: teachers and students."""
     names = [getattr(step, "teacher", None), getattr(step, "student", None)]
     if step.finetune.teacher is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgepack.cache import CACHE_NAME, code_digest, stage_key, tree_digest
-from edgepack.compress.apply import STEPS, apply
+from edgepack.compress.apply import STEPS, apply, named_files
 from edgepack.compress.grid import Point, as_toml
 from edgepack.errors import EdgepackError
 from edgepack.models.handle import ModelHandle
@@ -21,6 +21,7 @@ from edgepack.pipeline.quantize import Asked as QuantizeAsked
 from edgepack.pipeline.quantize import quantize_any
 from edgepack.quantize.recipe import QuantizeRecipe, Scheme
 from edgepack.quantize.run import Outcome
+from edgepack.resources import firmware_dir, targets_dir, templates_dir
 
 RECIPE_NAME = "recipe.toml"
 TFLITE_NAME = "model.tflite"
@@ -85,8 +86,14 @@ def tried(
             "model": handle.sha256,
             "data": tree_digest([files.choose]),
             "steps": list(point.steps),
+            "files": [
+                named_files(step, asked.folder) for step in STEPS.validate_python(list(point.steps))
+            ],
             "build": [scheme, optimize, asked.target],
-            "code": code_digest("compress", "models", "quantize", "passes", "emit", "memory"),
+            "code": [
+                code_digest(*_CODE),
+                tree_digest([firmware_dir(), templates_dir(), targets_dir()]),
+            ],
         },
     )
     path = place / _POINT_NAME
