@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -36,6 +37,7 @@ from edgepack.quantize.int8 import MODEL_NAME as TFLITE_NAME
 from edgepack.quantize.int8 import TEST_NAME, quantize_int8, write_samples
 from edgepack.quantize.rules import PRESETS
 
+QAT_NAME = "qat"  # in the cache: the checkpoint of an interrupted training
 _TRAINERS = ("tensorflow", "keras", "numpy")  # packages whose version changes what is trained
 
 
@@ -292,6 +294,7 @@ class _Chain:
 
     def _quantize(self, folder: Path) -> None:
         assert self.config.quantize is not None
+        work = self.config.folder / CACHE_NAME / QAT_NAME
         quantize_int8(
             self._handle(),
             self.config.quantize,
@@ -300,8 +303,10 @@ class _Chain:
             folder=self.config.folder,
             judge=user_judge(self.config.quantize, self.config.folder),
             reference=oracle_outputs,
+            work=work,
             progress=self.progress,
         )
+        shutil.rmtree(work, ignore_errors=True)  # the artefact is whole: nothing to go on from
 
 
 def _data_stage(config: Config, progress: Progress) -> _Stage:

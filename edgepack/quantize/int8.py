@@ -65,6 +65,7 @@ def quantize_int8(
     folder: Path | None = None,
     judge: Judge | None = None,
     reference: Reference | None = None,
+    work: Path | None = None,
     progress: Progress = silent,
 ) -> Quantized:
     """Quantize a float model of any format that edgepack converts.
@@ -78,6 +79,7 @@ def quantize_int8(
         folder: that a recipe file is relative to; the current one by default.
         judge: how outputs are judged; by default the built-in figures.
         reference: runs an integer model as the device does; None: LiteRT.
+        work: folder for what a training leaves behind, so that it can go on after an interruption.
         progress: told the share done.
 
     Raises:
@@ -99,7 +101,14 @@ def quantize_int8(
     inputs = load_tflite(path).inputs
     sources = _sources(data, inputs, recipe)
     done = quantize_float(
-        content, sources, recipe, folder=folder, judge=judge, reference=reference, progress=told
+        content,
+        sources,
+        recipe,
+        folder=folder,
+        judge=judge,
+        work=work,
+        reference=reference,
+        progress=told,
     )
     path.write_bytes(done.data)
     result = load_tflite(path)
