@@ -66,7 +66,7 @@ typedef struct {
     out[out_at] = (OUT_T)ep_requantize_to(acc, multiplier[oc], shift[oc], p->output_offset,        \
                                           p->act_min, p->act_max)
 
-#if defined(__ARM_FEATURE_DOTPROD)
+#if defined(__ARM_NEON)
 #include "ep_conv2d_s8_neon.h"
 #endif
 
@@ -74,7 +74,7 @@ typedef struct {
 EP_INLINE void ep_conv2d_s8(const ep_conv2d_params *p, const int8_t *in, const int8_t *weights,
                             const int32_t *bias, const int32_t *multiplier, const int8_t *shift,
                             int8_t *out) {
-#if defined(__ARM_FEATURE_DOTPROD)
+#if defined(__ARM_NEON)
     if (ep_conv2d_neon_pays(p)) {
         ep_conv2d_s8_neon(p, in, weights, bias, multiplier, shift, out);
         return;

@@ -55,26 +55,36 @@ typedef struct {
         }                                                                                          \
     }
 
+#if defined(__ARM_NEON)
+#include "ep_depthwise_s8_neon.h"
+#endif
+
 /* multiplier and shift: one per output channel. bias may be NULL. */
 EP_INLINE void ep_depthwise_conv2d_s8(const ep_depthwise_conv2d_params *p, const int8_t *in,
                                       const int8_t *weights, const int32_t *bias,
-                                      const int32_t *multiplier, const int8_t *shift, int8_t *out){
+                                      const int32_t *multiplier, const int8_t *shift, int8_t *out) {
+#if defined(__ARM_NEON)
+    if (ep_depthwise_neon_pays(p)) {
+        ep_depthwise_s8_neon(p, in, weights, bias, multiplier, shift, out);
+        return;
+    }
+#endif
     EP_DEPTHWISE_LOOPS(p, int32_t acc = bias ? bias[oc] : 0,
-                       acc = ep_wrap_mac(acc, in[in_at] + p -> input_offset, weights[w_at]),
-                       out[out_at] = (int8_t)ep_requantize_to(acc, multiplier[oc], shift[oc],
-                                                              p->output_offset, p->act_min,
-                                                              p->act_max))}
+                       acc = ep_wrap_mac(acc, in[in_at] + p->input_offset, weights[w_at]),
+                       out[out_at] =
+                           (int8_t)ep_requantize_to(acc, multiplier[oc], shift[oc],
+                                                    p->output_offset, p->act_min, p->act_max))
+}
 
 /* Packed int4 weights (ep_int4.h). */
 EP_INLINE void ep_depthwise_conv2d_s8_w4(const ep_depthwise_conv2d_params *p, const int8_t *in,
                                          const uint8_t *weights, const int32_t *bias,
                                          const int32_t *multiplier, const int8_t *shift,
-                                         int8_t *out){
-    EP_DEPTHWISE_LOOPS(p, int32_t acc = bias ? bias[oc] : 0,
-                       acc = ep_wrap_mac(acc, in[in_at] + p->input_offset, ep_int4(weights, w_at)),
-                       out[out_at] = (int8_t)ep_requantize_to(acc, multiplier[oc], shift[oc],
-                                                              p->output_offset, p->act_min,
-                                                              p->act_max))}
+                                         int8_t *out){EP_DEPTHWISE_LOOPS(
+    p, int32_t acc = bias ? bias[oc] : 0,
+    acc = ep_wrap_mac(acc, in[in_at] + p -> input_offset, ep_int4(weights, w_at)),
+    out[out_at] = (int8_t)ep_requantize_to(acc, multiplier[oc], shift[oc], p->output_offset,
+                                           p->act_min, p->act_max))}
 
 /* int16 activations; zero points are 0. bias may be NULL. */
 EP_INLINE

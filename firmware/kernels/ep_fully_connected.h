@@ -49,21 +49,34 @@ typedef struct {
     const int32_t scaled = ep_requantize64(acc, multiplier[at_scale], shift[at_scale]);            \
     out[out_at] = (int16_t)ep_clamp32(ep_wrap_add(scaled, p->output_offset), p->act_min, p->act_max)
 
+#if defined(__ARM_NEON)
+#include "ep_fully_connected_s8_neon.h"
+#endif
+
 /* bias may be NULL. */
 EP_INLINE void ep_fully_connected_s8(const ep_fully_connected_params *p, const int8_t *in,
                                      const int8_t *weights, const int32_t *bias,
-                                     const int32_t *multiplier, const int8_t *shift, int8_t *out){
+                                     const int32_t *multiplier, const int8_t *shift, int8_t *out) {
+#if defined(__ARM_NEON)
+    if (ep_fully_connected_neon_pays(p)) {
+        ep_fully_connected_s8_neon(p, in, weights, bias, multiplier, shift, out);
+        return;
+    }
+#endif
     EP_FULLY_CONNECTED_LOOPS(p, int32_t acc = 0,
-                             acc = ep_wrap_mac(acc, in[in_at] + p -> input_offset, weights[w_at]),
-                             EP_FULLY_CONNECTED_END32(int8_t))}
+                             acc = ep_wrap_mac(acc, in[in_at] + p->input_offset, weights[w_at]),
+                             EP_FULLY_CONNECTED_END32(int8_t))
+}
 
 /* Packed int4 weights (ep_int4.h). */
 EP_INLINE void ep_fully_connected_s8_w4(const ep_fully_connected_params *p, const int8_t *in,
                                         const uint8_t *weights, const int32_t *bias,
                                         const int32_t *multiplier, const int8_t *shift,
-                                        int8_t *out){EP_FULLY_CONNECTED_LOOPS(
-    p, int32_t acc = 0, acc = ep_wrap_mac(acc, in[in_at] + p->input_offset, ep_int4(weights, w_at)),
-    EP_FULLY_CONNECTED_END32(int8_t))}
+                                        int8_t *out){
+    EP_FULLY_CONNECTED_LOOPS(p, int32_t acc = 0,
+                             acc = ep_wrap_mac(acc, in[in_at] + p -> input_offset,
+                                               ep_int4(weights, w_at)),
+                             EP_FULLY_CONNECTED_END32(int8_t))}
 
 /* int16 activations, 64-bit accumulator; bias may be NULL. */
 EP_INLINE void ep_fully_connected_s16(const ep_fully_connected_params *p, const int16_t *in,
