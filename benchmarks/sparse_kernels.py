@@ -1,9 +1,9 @@
 """Instructions of layers with weights that are zero: every weight stored, or only the others.
 
-`python -m benchmarks.sparse_kernels [--target NAME ...]` builds single int8 layers with random
-weights of each pattern both ways and writes sparse_kernels.json: instructions of one inference
-and bytes of constants, what the compiler's cost model (edgepack/ops/shared/sparse.py) expects, and
-which form a `balanced` build chooses.
+`python -m benchmarks.sparse_kernels [--target NAME ...] [--pattern TEXT ...]` builds single int8
+layers with random weights of each pattern both ways and writes sparse_kernels.json: instructions of
+one inference and bytes of constants, what the cost model (edgepack/ops/shared/sparse_costs.py)
+expects of leaving zeros out, and which form a `balanced` build chooses.
 """
 
 from __future__ import annotations
@@ -98,12 +98,15 @@ def _forms() -> dict[str, Callable[..., tuple[Lowered, ...]]]:
 def main() -> None:
     """Measure all and write the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sparse_kernels")
-    parser.add_argument("--target", action="append")
-    targets = parser.parse_args().target or list(TARGETS)
+    parser.add_argument("--target", action="append", help="a board; repeatable")
+    parser.add_argument("--pattern", action="append", help="one of PATTERNS; repeatable")
+    given = parser.parse_args()
+    targets, patterns = given.target or list(TARGETS), given.pattern or list(PATTERNS)
     forms, rows = _forms(), json.loads(RESULT.read_text()) if RESULT.is_file() else {}
     for target in targets:
         for name, layer in _layers().items():
-            for pattern, (zeros, together) in PATTERNS.items():
+            for pattern in patterns:
+                zeros, together = PATTERNS[pattern]
                 case = replace(layer, zeros=zeros, together=together)
                 row = _row(case.case(np.random.default_rng(_SEED)).model, target, forms)
                 rows.setdefault(target, {}).setdefault(name, {})[pattern] = row

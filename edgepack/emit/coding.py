@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from edgepack.ops.shared.base import NodeView
 from edgepack.ops.shared.coded import coded_calls
 from edgepack.ops.shared.kernel import Const, KernelCall, Lowered
+from edgepack.ops.shared.sparse_costs import plain_instructions
 
 # Bytes of an image beside its constants, and of the code around a decoder: Cortex-M4, -O2.
 _CODE_BYTES = 12_000
 _WRAPPER_BYTES = 260
 _SPARSE_BYTES = 260  # of ep_sparse.h's code
 _COPY_BYTES = 700  # of a kernel's code, where other layers run the same kernel on plain weights
-# Instructions per multiply-accumulate and per output element, for the share that decoding adds.
-_MAC_COST = 1.0
-_OUTPUT_COST = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +119,8 @@ def _by_kernel(
 def _work(view: NodeView, call: Lowered) -> float:
     if not isinstance(call, KernelCall):
         return 0.0
-    return _MAC_COST * call.macs + _OUTPUT_COST * sum(t.elements for t in view.outputs)
+    outputs = sum(tensor.elements for tensor in view.outputs)
+    return plain_instructions(call.function, call.macs, outputs)
 
 
 def _const_bytes(call: Lowered) -> int:

@@ -17,6 +17,7 @@ typedef struct {
     int32_t output_offset;
     int32_t act_min, act_max;
     int32_t block; /* weights of an entry: 1 or 4 */
+    bool fast;     /* ep_sparse_output */
 } ep_conv2d_s8_sparse_params;
 
 /* What position (oy, ox) reads, taps outside the input as `fill`. */
@@ -67,8 +68,8 @@ EP_INLINE void ep_conv2d_s8_sparse(const ep_conv2d_s8_sparse_params *p, const in
                 const int32_t scale = oc * p->scale_step;
                 for (int32_t i = 0; i < live; ++i) {
                     out[i * p->out_c + oc] =
-                        (int8_t)ep_requantize_to(acc[i], multiplier[scale], shift[scale],
-                                                 p->output_offset, p->act_min, p->act_max);
+                        ep_sparse_output(acc[i], multiplier[scale], shift[scale], p->output_offset,
+                                         p->act_min, p->act_max, p->fast);
                 }
             }
             out += live * p->out_c;

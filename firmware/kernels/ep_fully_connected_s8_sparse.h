@@ -12,6 +12,7 @@ typedef struct {
     int32_t output_offset;
     int32_t act_min, act_max;
     int32_t block; /* weights of an entry: 1 or 4 */
+    bool fast;     /* ep_sparse_output */
 } ep_fully_connected_s8_sparse_params;
 
 EP_INLINE void ep_fully_connected_s8_sparse(const ep_fully_connected_s8_sparse_params *p,
@@ -24,8 +25,8 @@ EP_INLINE void ep_fully_connected_s8_sparse(const ep_fully_connected_s8_sparse_p
         for (int32_t oc = 0; oc < p->out_n; ++oc) {
             const int32_t acc = ep_sparse_dot(&at, counts[oc], in, start[oc], p->block);
             const int32_t scale = oc * p->scale_step;
-            out[oc] = (int8_t)ep_requantize_to(acc, multiplier[scale], shift[scale],
-                                               p->output_offset, p->act_min, p->act_max);
+            out[oc] = ep_sparse_output(acc, multiplier[scale], shift[scale], p->output_offset,
+                                       p->act_min, p->act_max, p->fast);
         }
     }
 }

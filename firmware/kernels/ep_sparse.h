@@ -13,6 +13,17 @@ typedef struct {
     const int8_t *weights;
 } ep_sparse_at;
 
+/* A sum as an output. `fast`: accumulators and shifts are what ep_requantize_dsp takes. */
+EP_INLINE int8_t ep_sparse_output(int32_t acc, int32_t multiplier, int32_t shift, int32_t offset,
+                                  int32_t low, int32_t high, bool fast) {
+    if (fast) {
+        const int32_t round = ep_shift_left(2 * offset + 1, -shift - 1);
+        const int32_t y = ep_requantize_dsp(ep_shift_left(acc, 1), multiplier, round, -shift);
+        return (int8_t)ep_clamp32(y, low, high);
+    }
+    return (int8_t)ep_requantize_to(acc, multiplier, shift, offset, low, high);
+}
+
 #if EP_DSP_ASM && defined(__OPTIMIZE__)
 
 #define EP_SPARSE_INPUT(X, ROTATED)                                                                \

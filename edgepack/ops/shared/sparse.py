@@ -31,42 +31,12 @@ from edgepack.ops.shared.kernel import (
     Sparse,
 )
 from edgepack.ops.shared.requant import ChannelMultipliers
+from edgepack.ops.shared.sparse_costs import plain_instructions, sparse_costs
 from edgepack.ops.shared.weighted import requant_operands
 
 _LONGEST = 255  # a gap
 _FULL = 0.7  # share of weights that are not zero from which no form is smaller than a byte each
 _POSITIONS = 4  # of a convolution, computed together
-# Instructions, counted on emulated boards at -O2 (benchmarks/sparse_kernels.py). Of the plain
-# kernels: per multiply-accumulate and per output.
-_PLAIN = {
-    "ep_fully_connected_s8_dsp": (1.1, 20.0),
-    "ep_fully_connected_s8_mve": (0.2, 10.0),
-    "ep_fully_connected_s8_mul": (3.0, 25.0),
-    "ep_fully_connected_s8": (7.0, 35.0),
-    "ep_conv2d_s8_dsp": (1.2, 15.0),
-    "ep_conv2d_s8_mve": (0.25, 10.0),
-    "ep_conv2d_s8_mul": (2.0, 20.0),
-    "ep_conv2d_s8": (9.0, 35.0),
-}
-
-
-@dataclass(frozen=True)
-class _Costs:
-    """Instructions of the sparse kernels.
-
-    Args:
-        dense: per entry, by weights of an entry; conv: the same for four positions.
-        output: per output; gather: per byte of a window.
-    """
-
-    dense: dict[int, float]
-    conv: dict[int, float]
-    output: float
-    gather: float
-
-
-_DSP = _Costs({1: 4.5, 4: 11.0}, {1: 13.0, 4: 27.0}, 35.0, 1.5)
-_PORTABLE = _Costs({1: 7.0, 4: 22.0}, {1: 14.0, 4: 50.0}, 40.0, 2.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,14 +98,15 @@ def offer_sparse_dense(
         return plain
     channels, inputs = filters.weights.shape
     batches = view.input(0).elements // inputs
-    costs = _DSP if isa.has("dsp") else _PORTABLE
+    costs = sparse_costs(isa)
 
     def work(entries: Entries) -> float:
-        return batches * (costs.dense[entries.block] * len(entries.gaps) + costs.output * channels)
+        each = costs.dense[entries.block] * len(entries.gaps) + costs.output * channels
+        return float(batches * each)
 
     geometry = (("batches", batches), ("in_n", inputs), ("out_n", channels))
     form = _Form("ep_fully_connected_s8_sparse", geometry, ("batches",), batches)
-    return _offer(plain, filters, form, work, batches * channels)
+    return _offer(plain, filters, form, work, batches * channels, isa)
 
 
 def offer_sparse_conv(
@@ -149,11 +120,11 @@ def offer_sparse_conv(
     channels, inputs = filters.weights.shape
     positions = fields["out_h"] * fields["out_w"]
     blocks = fields["batches"] * -(-positions // _POSITIONS)
-    costs = _DSP if isa.has("dsp") else _PORTABLE
+    costs = sparse_costs(isa)
 
     def work(entries: Entries) -> float:
         each = costs.output * channels + costs.gather * inputs
-        return blocks * (costs.conv[entries.block] * len(entries.gaps) + _POSITIONS * each)
+        return float(blocks * (costs.conv[entries.block] * len(entries.gaps) + _POSITIONS * each))
 
     form = _Form(
         "ep_conv2d_s8_sparse",
@@ -163,7 +134,7 @@ def offer_sparse_conv(
         scratch_bytes=_POSITIONS * inputs,
         overlaps=conv_overlaps(fields, view.input(0).nbytes, _POSITIONS, reverse=False),
     )
-    return _offer(plain, filters, form, work, view.output().elements)
+    return _offer(plain, filters, form, work, view.output().elements, isa)
 
 
 @dataclass(frozen=True)
@@ -190,21 +161,23 @@ def _offer(
     form: _Form,
     work: Callable[[Entries], float],
     outputs: int,
+    isa: Isa,
 ) -> KernelCall:
     """The plain call with the cheaper of both ways to store entries beside it."""
     found = [encode_entries(filters.weights, 1)]
     if filters.weights.shape[1] % 4 == 0:
         found.append(encode_entries(filters.weights, 4))
     best = min(found, key=lambda entries: (work(entries), entries.nbytes))
-    call = _call(plain, filters, best, form)
+    call = _call(plain, filters, best, form, filters.fast and isa.has("dsp"))
     stored = sum(a.data.nbytes for a in plain.args if isinstance(a, Const))
     saved = stored - sum(a.data.nbytes for a in call.args if isinstance(a, Const))
-    per_mac, per_output = _PLAIN[plain.function]
-    more = round(work(best) - per_mac * plain.macs - per_output * outputs)
-    return replace(plain, sparse=Sparse(call, saved, more))
+    more = work(best) - plain_instructions(plain.function, plain.macs, outputs, isa)
+    return replace(plain, sparse=Sparse(call, saved, round(more)))
 
 
-def _call(plain: KernelCall, filters: Filters, entries: Entries, form: _Form) -> KernelCall:
+def _call(
+    plain: KernelCall, filters: Filters, entries: Entries, form: _Form, fast: bool
+) -> KernelCall:
     low, high = filters.limits
     zero = 1.0 - np.count_nonzero(filters.weights) / filters.weights.size
     shape = "one by one" if entries.block == 1 else "in fours"
@@ -217,8 +190,9 @@ def _call(plain: KernelCall, filters: Filters, entries: Entries, form: _Form) ->
             ("act_min", low),
             ("act_max", high),
             ("block", entries.block),
+            ("fast", fast),
         ),
-        structural=(*form.structural, "act_min", "act_max", "block"),
+        structural=(*form.structural, "act_min", "act_max", "block", "fast"),
     )
     scratch = (Scratch("int8_t"),) if form.scratch_bytes else ()
     return KernelCall(
