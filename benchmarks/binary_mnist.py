@@ -1,13 +1,13 @@
-"""A small convolutional network on MNIST with weights of one bit and less, beside itself in int8.
+"""Small networks on MNIST with weights of one bit and less, beside themselves in int8.
 
     python -m benchmarks.binary_mnist [--work FOLDER] [--epochs N] [CASE ...]
 
-Trains the float network on 55,000 of the 60,000 training images, then every case through the
-simulation of its integer kernels. Which case stands for the whole is decided on the other 5,000
-images (`chosen`: the fewest bytes of those within half a point of the best); nothing depends on the
-10,000 test images. Each model is built for the emulated Cortex-M4 and run there, against TensorFlow
-Lite Micro. The result is binary_mnist.json; trained models are kept in --work, and what was trained
-there already is not trained again.
+Trains the float networks, a dense and a convolutional one, on 55,000 of the 60,000 training images,
+then every case through the simulation of its integer kernels. Which case stands for a network is
+decided on the other 5,000 images (`chosen`: the fewest bytes of those within half a point of the
+best); nothing depends on the 10,000 test images. Each model is built for the emulated Cortex-M4 and
+run there, against TensorFlow Lite Micro. The result is binary_mnist.json; trained models are kept in
+--work, and what was trained there already is not trained again.
 """
 
 from __future__ import annotations
@@ -49,16 +49,18 @@ def _bits(convolutions: str, dense: str, last: str) -> tuple[RuleEntry, ...]:
     )
 
 
-CASES: dict[str, QuantizeRecipe] = {
+SCHEMES: dict[str, QuantizeRecipe] = {
     "int8": QuantizeRecipe(),
     "binary": QuantizeRecipe(recipe=_bits("binary", "binary", "binary"), qat=QAT),
     "ternary": QuantizeRecipe(recipe=_bits("ternary", "ternary", "ternary"), qat=QAT),
     "subbit": QuantizeRecipe(recipe=_bits("binary", "subbit", "binary"), qat=QAT),
 }
+NETWORKS = ("dense", "conv")
+CASES = tuple(f"{network} {scheme}" for network in NETWORKS for scheme in SCHEMES)
 
 
 def train(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Task: train the float network. Arguments: `data`, `out`."""
+    """Task: train a float network. Arguments: `name`, `data`, `out`."""
     import keras
     from keras import layers
 
@@ -67,21 +69,31 @@ def train(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
     keras_child.set_seed(SEED)
     parts = [keras.Input((28, 28, 1), name="image")]
-    for index, filters in enumerate((16, 32)):
-        parts += [
-            layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"conv{index}"),
-            layers.BatchNormalization(name=f"norm{index}"),
-            layers.ReLU(name=f"relu{index}"),
-            layers.MaxPooling2D(2, name=f"pool{index}"),
-        ]
-    parts += [layers.Flatten(), layers.Dense(128, use_bias=False, name="dense")]
-    parts += [layers.BatchNormalization(name="norm2"), layers.ReLU(name="relu2")]
+    widths: tuple[int, ...] = (256, 128)
+    if arguments["name"] == "conv":
+        widths = (128,)
+        for index, filters in enumerate((16, 32)):
+            parts += [
+                layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"conv{index}"),
+                *_normal(f"conv{index}"),
+                layers.MaxPooling2D(2, name=f"pool{index}"),
+            ]
+    parts.append(layers.Flatten())
+    for index, width in enumerate(widths):
+        parts += [layers.Dense(width, use_bias=False, name=f"dense{index}")]
+        parts += _normal(f"dense{index}")
     parts.append(layers.Dense(10, activation="softmax", name="scores"))
     model = keras.Sequential(parts)
     config = FineTune(epochs=FLOAT_EPOCHS, batch_size=128, learning_rate=1e-3)
     finetune(model, read_dataset(Path(arguments["data"])), config, seed=SEED)
     keras_child.save_keras(model, Path(arguments["out"]))
     return {}
+
+
+def _normal(name: str) -> list[Any]:
+    from keras import layers
+
+    return [layers.BatchNormalization(name=f"{name}_norm"), layers.ReLU(name=f"{name}_relu")]
 
 
 def write_mnist(folder: Path, path: Path) -> Samples:
@@ -100,10 +112,11 @@ def _real(pixels: Any) -> Any:
 
 def one(name: str, network: Path, data: Path, validation: Samples, work: Path) -> dict[str, Any]:
     """Train and quantize a case; its scores and how exactly it was simulated."""
-    path, report_path = work / f"{name}.tflite", work / f"{name}.json"
+    path = work / f"{name.replace(' ', '_')}.tflite"
+    report_path = path.with_suffix(".json")
     if not report_path.is_file():
         started = time.perf_counter()
-        done = quantize_any(Asked(network, str(data), CASES[name], work=work / f"{name}.qat"))
+        done = quantize_any(Asked(network, str(data), SCHEMES[name.split()[1]]))
         path.write_bytes(done.data)
         found: dict[str, Any] = {"seconds": round(time.perf_counter() - started, 1)}
         if "qat" in done.report:
@@ -147,15 +160,19 @@ def on_board(path: Path, work: Path) -> dict[str, Any]:
 
 
 def summary(cases: dict[str, Any]) -> dict[str, Any]:
-    """Which case is chosen, by its validation score, and how small it is beside int8."""
-    small = {name: case for name, case in cases.items() if name != "int8"}
-    if "int8" not in cases or not small:
-        return {}
-    best = max(case["validation"] for case in small.values())
-    near = [n for n, case in small.items() if case["validation"] >= best - _WITHIN]
-    chosen = min(near, key=lambda name: small[name]["board"]["layer_bytes"])
-    share = cases["int8"]["board"]["layer_bytes"] / small[chosen]["board"]["layer_bytes"]
-    return {"chosen": chosen, "int8_bytes_over_its_bytes": round(share, 2)}
+    """By network: which case the validation images choose, and how small it is beside int8."""
+    found = {}
+    for network in NETWORKS:
+        plain = cases.get(f"{network} int8")
+        small = {n: c for n, c in cases.items() if n.startswith(network) and c is not plain}
+        if plain is None or not small:
+            continue
+        best = max(case["validation"] for case in small.values())
+        near = [n for n, case in small.items() if case["validation"] >= best - _WITHIN]
+        chosen = min(near, key=lambda name: small[name]["board"]["layer_bytes"])
+        share = plain["board"]["layer_bytes"] / small[chosen]["board"]["layer_bytes"]
+        found[network] = {"chosen": chosen, "int8_bytes_over_its_bytes": round(share, 2)}
+    return found
 
 
 def main() -> None:
@@ -168,19 +185,20 @@ def main() -> None:
     if folder is None:
         sys.exit("the folder of real data is absent: set EDGEPACK_DATA")
     result: dict[str, Any] = {"target": TARGET, "seed": SEED, "cases": {}}
-    if RESULT.is_file():
-        result["cases"] = json.loads(RESULT.read_text(encoding="utf-8"))["cases"]
     with tempfile.TemporaryDirectory() as scratch:
         work = given.work or Path(scratch)
         work.mkdir(parents=True, exist_ok=True)
-        data, network = work / "mnist.npz", work / "float.keras"
+        data = work / "mnist.npz"
         validation = write_mnist(folder, data)
-        if not network.is_file():
-            arguments = {"data": str(data), "out": str(network)}
-            run_task(Task("benchmarks.binary_mnist:train", arguments, "training", 1800.0))
-        for name in given.case or list(CASES):
+        for name in given.case or CASES:
+            network = work / f"{name.split()[0]}.keras"
+            if not network.is_file():
+                arguments = {"name": name.split()[0], "data": str(data), "out": str(network)}
+                run_task(Task("benchmarks.binary_mnist:train", arguments, "training", 1800.0))
             case = one(name, network, data, validation, work)
-            case["board"] = on_board(work / f"{name}.tflite", Path(scratch))
+            case["board"] = on_board(work / f"{name.replace(' ', '_')}.tflite", Path(scratch))
+            if RESULT.is_file():  # of another run, perhaps of this minute
+                result["cases"] = json.loads(RESULT.read_text(encoding="utf-8"))["cases"]
             result["cases"][name] = case
             result["summary"] = summary(result["cases"])
             print(name, json.dumps(case), flush=True)

@@ -82,9 +82,12 @@ class BitTensor(Tensor):
     """A value of two numbers, a bit for each element (passes/pack_bits.py makes them).
 
     The shape is that of the elements. Those along the last dimension share bytes, of which each
-    index of the other dimensions begins a new one; dtype is UINT8, what the bytes are.
+    index of the other dimensions begins a new one; dtype is UINT8, what the bytes are. A value of
+    three numbers has two such planes, one after the other (firmware/kernels/ep_bits.h).
     """
+
+    planes: int = 1
 
     @property
     def nbytes(self) -> int:
-        return math.prod(self.shape[:-1]) * (-(-self.shape[-1] // 8))
+        return self.planes * math.prod(self.shape[:-1]) * (-(-self.shape[-1] // 8))

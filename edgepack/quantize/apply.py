@@ -20,7 +20,7 @@ from edgepack.quantize.params import (
     weight_scales,
 )
 from edgepack.quantize.plan import OpKey, Params, Plan
-from edgepack.quantize.policy import WEIGHTED, Weighted
+from edgepack.quantize.policy import WEIGHTED, Weighted, few_outputs
 from edgepack.quantize.schemes import OpScheme
 from edgepack.quantize.svdf import SVDF_OP, SVDF_SLOTS, time_scale
 from edgepack.types import Array, DType
@@ -141,6 +141,9 @@ class _Applier:
             return
         key = (g, position)
         layer = layer_at(self.editor, self.plan, key)
+        if layer is not None and few_outputs(op, scheme) is not None:
+            options = self.model.subgraphs[g].operators[position].builtinOptions
+            options.fusedActivationFunction = _RELU_N1_TO_1
         if layer is not None and layer.magnitudes is not None:
             self._signs(layer, inputs, slots)
             return
@@ -163,10 +166,7 @@ class _Applier:
 
     def _signs(self, layer: Layer, inputs: list[int], slots: Weighted) -> None:
         """A layer that stores the sign of its sums: int8 whose outputs all saturate."""
-        g, position = layer.key
-        operator = self.model.subgraphs[g].operators[position]
-        operator.builtinOptions.fusedActivationFunction = _RELU_N1_TO_1
-        like, bias = inputs[slots.weights], layer.sign_bias()
+        g, like, bias = layer.key[0], inputs[slots.weights], layer.sign_bias()
         inputs[slots.weights] = self._constant(
             g, like, layer.nearest(), layer.grid.dtype, layer.scales, 0, ("signs", layer.key)
         )

@@ -15,7 +15,7 @@ from edgepack.quantize.float_lstm import SLOTS as LSTM_SLOTS
 from edgepack.quantize.float_lstm import check_plain
 from edgepack.quantize.observe import Key
 from edgepack.quantize.params import QParams, activation_params
-from edgepack.quantize.policy import FIXED, SIGN_SCALE, WEIGHTED, Kind, kind_of, stores_signs
+from edgepack.quantize.policy import FIXED, WEIGHTED, Kind, few_outputs, kind_of
 from edgepack.quantize.rules import Rules
 from edgepack.quantize.schemes import OpScheme
 from edgepack.quantize.svdf import SVDF_SLOTS, check_svdf
@@ -240,8 +240,9 @@ class _Planner:
             self._new(g, _ids(operator.inputs)[SVDF_SLOTS.state], DType.INT16)
             return
         skipped = weighted_slots(op, self.editor, graph, _ids(operator.inputs))
-        if stores_signs(op, scheme) and WEIGHTED[op].weights in skipped:
-            groups[0].fixed = (SIGN_SCALE, 0)
+        few = few_outputs(op, scheme)
+        if few is not None and WEIGHTED[op].weights in skipped:
+            groups[0].fixed = few
         for slot in self._slots(g, position):
             if slot not in skipped:
                 self._read(g, position, slot, scheme.activation)

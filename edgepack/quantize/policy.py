@@ -96,6 +96,13 @@ def kind_of(op: str) -> Kind | None:
     }.get(op)
 
 
+def few_outputs(op: str, scheme: OpScheme) -> tuple[float, int] | None:
+    """Scale and zero point of an operator that stores signs or trits; None for any other."""
+    if op not in INT2_OPS or not (scheme.sign or scheme.trit):
+        return None
+    return (SIGN_SCALE if scheme.sign else 1.0, 0)
+
+
 def stores_signs(op: str, scheme: OpScheme) -> bool:
     """Whether an operator with constant weights keeps only the sign of its sums."""
     return scheme.sign and op in INT2_OPS

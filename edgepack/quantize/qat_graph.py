@@ -22,7 +22,7 @@ from edgepack.quantize.layers import weight_form
 from edgepack.quantize.observe import Key
 from edgepack.quantize.params import QParams, along, best_clip
 from edgepack.quantize.plan import OpKey, Plan, Range
-from edgepack.quantize.policy import WEIGHTED, Kind, kind_of, stores_signs
+from edgepack.quantize.policy import WEIGHTED, Kind, few_outputs, kind_of, stores_signs
 from edgepack.quantize.qat_numbers import Value
 from edgepack.quantize.qat_range import MAX_FACTOR, LearnedRange
 from edgepack.quantize.qat_signs import Book, SignOutput
@@ -65,6 +65,11 @@ class Node:
     def constant(self, slot: int) -> Array | None:
         """The constant of an input, if it has one."""
         return self.constants[slot] if slot < len(self.constants) else None
+
+    @property
+    def has_few_outputs(self) -> bool:
+        """Whether its outputs are signs or trits."""
+        return self.scheme is not None and few_outputs(self.op, self.scheme) is not None
 
     @property
     def stores_signs(self) -> bool:
@@ -176,7 +181,7 @@ class Simulation:
         names = {t: self.editor.tensor_name(self.graph, t) for t in self._of}
         given = {self._of[n.output] for n in self.nodes if kind_of(n.op) is Kind.FIXED
                  and n.output in self._of}  # fmt: skip
-        given |= {self._of[n.output] for n in self.nodes if n.stores_signs}
+        given |= {self._of[n.output] for n in self.nodes if n.has_few_outputs}
         given |= {self._of[t] for t, name in names.items() if name in fixed}
         for tensor in sorted(set(self._of.values())):
             params = self._plan.tensors[0, tensor]

@@ -205,6 +205,8 @@ class Run:
             exact = tf.round(tf.cast(bias, tf.float64) / tf.cast(scales, tf.float64))
             total = total + straight_through(smooth, tf.cast(exact, total.dtype))
         root = self.owner.grid_for(node.output)
+        if node.has_few_outputs:
+            low, high = -1.0, 1.0
         if root is None:
             return Value(qat_ops.clamp(tf.cast(total, tf.float32) * scales, low, high))
         if self.watch is not None:

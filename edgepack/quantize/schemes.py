@@ -28,6 +28,7 @@ class OpScheme:
         per_channel: whether weights have a scale per output channel instead of one in all.
         what: one line for a reader.
         sign: whether an ordinary convolution or dense layer stores only the sign of its sum.
+        trit: whether it stores the nearest of -1, 0 and 1.
     """
 
     name: str
@@ -36,6 +37,7 @@ class OpScheme:
     per_channel: bool
     what: str
     sign: bool = False
+    trit: bool = False
 
     @property
     def is_float(self) -> bool:
@@ -43,13 +45,15 @@ class OpScheme:
         return self.activation is DType.FLOAT32
 
 
-def _few(name: str, weights: WeightGrid, what: str) -> tuple[OpScheme, OpScheme]:
-    """Weights of one bit or so, with int8 outputs and with outputs of one bit."""
+def _few(name: str, weights: WeightGrid, what: str) -> tuple[OpScheme, ...]:
+    """Weights of one bit or so, with outputs of int8, one bit, and three values."""
     where = f"{what} in ordinary convolutions and dense layers, else int8"
     signs = "the same, and only the sign of each sum is kept: outputs of -1 and 1"
+    trits = "the same, and outputs are the nearest of -1, 0 and 1"
     return (
         OpScheme(name, _I8, weights, True, f"int8 activations, {where}"),
         OpScheme(f"{name}-sign", _I8, weights, True, signs, sign=True),
+        OpScheme(f"{name}-trit", _I8, weights, True, trits, trit=True),
     )
 
 

@@ -1,6 +1,9 @@
 /* Layers whose weights are +1 and -1 (or 0, +1 and -1): geometry, windows and outputs. A bit is 1 for
  * +1. The bits of a position's channels begin with a byte of their own, lowest bit first; what is
- * left of the last byte is 0. Words hold bytes as little-endian targets read them. */
+ * left of the last byte is 0. Words hold bytes as little-endian targets read them.
+ *
+ * Activations of three values have two planes of bits, one after the other: x > 0, and x >= 0. The
+ * mean of what the planes stand for is x, so that they are computed on one by one. */
 #ifndef EP_BITS_H
 #define EP_BITS_H
 
@@ -11,7 +14,8 @@ typedef struct {
     int32_t out_h, out_w, out_c;
     int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
     int32_t pad_top, pad_left;
-    bool ternary; /* a second plane says which weights are not 0 */
+    bool ternary;                  /* a second plane says which weights are not 0 */
+    int32_t in_planes, out_planes; /* of activations */
     /* of int8 inputs: minus their zero point */
     int32_t input_offset;
     /* of int8 outputs: what a unit of the sum is worth, requantization as everywhere */
@@ -59,6 +63,11 @@ EP_INLINE int32_t ep_bits_add_bytes(uint32_t x) {
 EP_INLINE int32_t ep_bits_add_full_bytes(uint32_t x) {
     x = (x & 0x00FF00FFu) + ((x >> 8) & 0x00FF00FFu);
     return (int32_t)((x + (x >> 16)) & 0xFFFFu);
+}
+
+/* Bytes of a plane of the input. */
+EP_INLINE int32_t ep_bits_plane(const ep_bits_params *p) {
+    return p->batches * p->in_h * p->in_w * ep_bits_bytes(p->in_c);
 }
 
 /* The bits of a window, one after the other in `window`, whose last word is filled up with zeros.
@@ -124,24 +133,30 @@ EP_INLINE void ep_bits_gather_s8(const ep_bits_params *p, const int8_t *in, int3
     }
 }
 
-/* Sums to bits: 1 where a sum reaches its channel's threshold. */
-#define EP_BITS_COMPARE(P, SUMS, THRESHOLD, OUT)                                                   \
+/* Sums to bits: 1 where a sum reaches its channel's threshold [out_planes][out_c]. */
+#define EP_BITS_COMPARE(P, SUMS, THRESHOLD, OUT, AT)                                               \
     const int32_t whole = (P)->out_c / 8 * 8;                                                      \
-    uint32_t bits = 0;                                                                             \
-    for (int32_t f = 0; f < whole; f += 8) {                                                       \
-        bits = 0;                                                                                  \
-        EP_UNROLL(8)                                                                               \
-        for (int32_t i = 0; i < 8; ++i) {                                                          \
-            bits |= (uint32_t)((SUMS)[f + i] >= (THRESHOLD)[f + i]) << (uint32_t)i;                \
+    const int32_t wide = ep_bits_bytes((P)->out_c);                                                \
+    for (int32_t plane = 0; plane < (P)->out_planes; ++plane) {                                    \
+        const int32_t positions = (P)->batches * (P)->out_h * (P)->out_w;                          \
+        uint8_t *to = (OUT) + (plane * positions + (AT)) * wide;                                   \
+        for (int32_t f = 0; f < whole; f += 8) {                                                   \
+            uint32_t bits = 0;                                                                     \
+            EP_UNROLL(8)                                                                           \
+            for (int32_t i = 0; i < 8; ++i) {                                                      \
+                const int32_t step = (THRESHOLD)[plane * (P)->out_c + f + i];                      \
+                bits |= (uint32_t)((SUMS)[f + i] >= step) << (uint32_t)i;                          \
+            }                                                                                      \
+            to[f / 8] = (uint8_t)bits;                                                             \
         }                                                                                          \
-        (OUT)[f / 8] = (uint8_t)bits;                                                              \
-    }                                                                                              \
-    if (whole < (P)->out_c) {                                                                      \
-        bits = 0;                                                                                  \
-        for (int32_t f = whole; f < (P)->out_c; ++f) {                                             \
-            bits |= (uint32_t)((SUMS)[f] >= (THRESHOLD)[f]) << (uint32_t)(f - whole);              \
+        if (whole < (P)->out_c) {                                                                  \
+            uint32_t bits = 0;                                                                     \
+            for (int32_t f = whole; f < (P)->out_c; ++f) {                                         \
+                const int32_t step = (THRESHOLD)[plane * (P)->out_c + f];                          \
+                bits |= (uint32_t)((SUMS)[f] >= step) << (uint32_t)(f - whole);                    \
+            }                                                                                      \
+            to[whole / 8] = (uint8_t)bits;                                                         \
         }                                                                                          \
-        (OUT)[whole / 8] = (uint8_t)bits;                                                          \
     }
 
 /* Sums to int8; bias may be NULL. */

@@ -24,16 +24,16 @@ EP_INLINE void ep_bits_code_differ(uint32_t x, uint32_t mask, const uint32_t *bo
 #define EP_BITS_LOOK_UP(TABLE, CODE)                                                               \
     ((TABLE)[(CODE) & 31u] + (TABLE)[32u + (((CODE) >> 5) & 31u)] + (TABLE)[64u + ((CODE) >> 10)])
 
-/* The sums of a window of bits for all filters: codes [unit][out_c]. mask: NULL where all bits count;
- * count: how many do. */
-EP_INLINE void ep_bits_codes(const ep_bits_params *p, const uint32_t *window, const uint32_t *mask,
-                             int32_t count, const uint16_t *codes, const uint32_t *book,
-                             uint32_t *table, int32_t *sums) {
+/* The sums of a window of bits for all filters: codes [unit][out_c]; of the last of several planes of
+ * the input, the mean of all. mask: NULL where all bits count; count: how many do. */
+EP_INLINE void ep_bits_codes(const ep_bits_params *p, int32_t in_plane, const uint32_t *window,
+                             const uint32_t *mask, int32_t count, const uint16_t *codes,
+                             const uint32_t *book, uint32_t *table, int32_t *sums) {
     const int32_t bytes = ep_bits_window_bytes(p), units = ep_bits_code_units(bytes);
     const uint8_t *x = (const uint8_t *)window, *valid = (const uint8_t *)mask;
     const uint8_t *found = (const uint8_t *)table;
     for (int32_t f = 0; f < p->out_c; ++f) {
-        sums[f] = count;
+        sums[f] = in_plane > 0 ? sums[f] + count : count;
     }
     for (int32_t unit = 0; unit < units; ++unit) {
         for (int32_t i = 0; i < EP_BITS_GROUPS; ++i) {
@@ -44,6 +44,11 @@ EP_INLINE void ep_bits_codes(const ep_bits_params *p, const uint32_t *window, co
         for (int32_t f = 0; f < p->out_c; ++f) {
             const uint32_t code = *codes++;
             sums[f] -= 2 * EP_BITS_LOOK_UP(found, code);
+        }
+    }
+    if (in_plane > 0) {
+        for (int32_t f = 0; f < p->out_c; ++f) {
+            sums[f] /= 2;
         }
     }
 }
@@ -88,22 +93,26 @@ EP_INLINE void ep_bits_codes_of_s8(const ep_bits_params *p, const int16_t *windo
     uint32_t *table = mask + ep_bits_window_words(P);                                              \
     int32_t *sums = (int32_t *)(void *)(table + EP_BITS_GROUPS * EP_BITS_BOOK / 4);                \
     EP_BITS_POSITIONS(                                                                             \
-        P, const int32_t taps = ep_bits_gather(P, in, b, top, left, window, mask);                 \
-        const uint32_t *counts = taps == ep_bits_taps(P) ? NULL : mask;                            \
-        ep_bits_codes(P, window, counts, taps * (P)->in_c, codes, book, table, sums); END)
+        P, for (int32_t i = 0; i < (P)->in_planes; ++i) {                                          \
+            const uint8_t *from = in + i * ep_bits_plane(P);                                       \
+            const int32_t taps = ep_bits_gather(P, from, b, top, left, window, mask);              \
+            const uint32_t *counts = taps == ep_bits_taps(P) ? NULL : mask;                        \
+            ep_bits_codes(P, i, window, counts, taps * (P)->in_c, codes, book, table, sums);       \
+        } END)
 
 EP_INLINE void ep_bits_codes_bits(const ep_bits_params *p, const uint8_t *in, const uint16_t *codes,
                                   const uint32_t *book, const int16_t *threshold, uint8_t *out,
-                                  uint32_t *window){
-    EP_BITS_CODES_LAYER(p,
-                        EP_BITS_COMPARE(p, sums, threshold, out + at * ep_bits_bytes(p -> out_c)))}
+                                  uint32_t *window) {
+    EP_BITS_CODES_LAYER(p, EP_BITS_COMPARE(p, sums, threshold, out, at));
+}
 
 EP_INLINE void ep_bits_codes_s8(const ep_bits_params *p, const uint8_t *in, const uint16_t *codes,
                                 const uint32_t *book, const int32_t *bias,
                                 const int32_t *multiplier, const int8_t *shift, int8_t *out,
-                                uint32_t *window){
+                                uint32_t *window) {
     EP_BITS_CODES_LAYER(p,
-                        ep_bits_requantize(p, sums, bias, multiplier, shift, out + at * p->out_c))}
+                        ep_bits_requantize(p, sums, bias, multiplier, shift, out + at * p->out_c));
+}
 
 /* Scratch: a sum per filter, three tables, a window of whole units. */
 #define EP_BITS_CODE_SUMS_LAYER(P, END)                                                            \
@@ -116,16 +125,16 @@ EP_INLINE void ep_bits_codes_s8(const ep_bits_params *p, const uint8_t *in, cons
 
 EP_INLINE void ep_bits_code_sums_bits(const ep_bits_params *p, const int8_t *in,
                                       const uint16_t *codes, const uint32_t *book,
-                                      const int32_t *threshold, uint8_t *out, int32_t *sums){
-    EP_BITS_CODE_SUMS_LAYER(p, EP_BITS_COMPARE(p, sums, threshold,
-                                               out + at * ep_bits_bytes(p->out_c)))}
+                                      const int32_t *threshold, uint8_t *out, int32_t *sums) {
+    EP_BITS_CODE_SUMS_LAYER(p, EP_BITS_COMPARE(p, sums, threshold, out, at));
+}
 
-EP_INLINE
-    void ep_bits_code_sums_s8(const ep_bits_params *p, const int8_t *in, const uint16_t *codes,
-                              const uint32_t *book, const int32_t *bias, const int32_t *multiplier,
-                              const int8_t *shift, int8_t *out, int32_t *sums) {
+EP_INLINE void ep_bits_code_sums_s8(const ep_bits_params *p, const int8_t *in,
+                                    const uint16_t *codes, const uint32_t *book,
+                                    const int32_t *bias, const int32_t *multiplier,
+                                    const int8_t *shift, int8_t *out, int32_t *sums) {
     EP_BITS_CODE_SUMS_LAYER(
-        p, ep_bits_requantize(p, sums, bias, multiplier, shift, out + at * p->out_c))
+        p, ep_bits_requantize(p, sums, bias, multiplier, shift, out + at * p->out_c));
 }
 
 #endif

@@ -65,14 +65,15 @@ EP_INLINE void ep_bits_sums(const ep_bits_params *p, const int16_t *window, cons
                       ep_bits_sums(P, window, weights, table, sums); END)
 
 EP_INLINE void ep_bits_sums_bits(const ep_bits_params *p, const int8_t *in, const uint32_t *weights,
-                                 const int32_t *threshold, uint8_t *out, int32_t *sums){
-    EP_BITS_SUMS_LAYER(p,
-                       EP_BITS_COMPARE(p, sums, threshold, out + at * ep_bits_bytes(p -> out_c)))}
+                                 const int32_t *threshold, uint8_t *out, int32_t *sums) {
+    EP_BITS_SUMS_LAYER(p, EP_BITS_COMPARE(p, sums, threshold, out, at));
+}
 
 EP_INLINE void ep_bits_sums_s8(const ep_bits_params *p, const int8_t *in, const uint32_t *weights,
                                const int32_t *bias, const int32_t *multiplier, const int8_t *shift,
                                int8_t *out, int32_t *sums) {
-    EP_BITS_SUMS_LAYER(p, ep_bits_requantize(p, sums, bias, multiplier, shift, out + at * p->out_c))
+    EP_BITS_SUMS_LAYER(p,
+                       ep_bits_requantize(p, sums, bias, multiplier, shift, out + at * p->out_c));
 }
 
 #endif

@@ -7,25 +7,28 @@
 #include "ep_bits.h"
 #include "ep_bits_dot.h"
 
-/* The sums of a window for all filters [out_c][planes][words].
+/* The sums of a window for all filters [out_c][planes][words]; of the last of several planes of the
+ * input, the mean of all.
  *
  * mask: the bits that count, NULL where all do; count: how many do for binary weights; nonzero: per
  * filter, the weights that are not 0 (ternary only). */
-EP_INLINE void ep_bits_xnor(const ep_bits_params *p, const uint32_t *window, const uint32_t *mask,
-                            int32_t count, const uint32_t *weights, const uint16_t *nonzero,
-                            int32_t *sums) {
+EP_INLINE void ep_bits_xnor(const ep_bits_params *p, int32_t in_plane, const uint32_t *window,
+                            const uint32_t *mask, int32_t count, const uint32_t *weights,
+                            const uint16_t *nonzero, int32_t *sums) {
     const int32_t words = ep_bits_window_words(p);
     for (int32_t f = 0; f < p->out_c; ++f) {
+        int32_t sum;
         if (p->ternary) {
             const uint32_t *plane = weights + words;
             const int32_t all = mask ? ep_bits_both(plane, mask, words) : nonzero[f];
-            sums[f] = all - 2 * ep_bits_differ_in(window, weights, plane, mask, words);
+            sum = all - 2 * ep_bits_differ_in(window, weights, plane, mask, words);
             weights += 2 * words;
         } else {
-            sums[f] = count - 2 * (mask ? ep_bits_differ_in(window, weights, mask, NULL, words)
-                                        : ep_bits_differ(window, weights, words));
+            sum = count - 2 * (mask ? ep_bits_differ_in(window, weights, mask, NULL, words)
+                                    : ep_bits_differ(window, weights, words));
             weights += words;
         }
+        sums[f] = in_plane > 0 ? (sums[f] + sum) / 2 : sum;
     }
 }
 
@@ -34,23 +37,30 @@ EP_INLINE void ep_bits_xnor(const ep_bits_params *p, const uint32_t *window, con
     uint32_t *mask = window + ep_bits_window_words(P);                                             \
     int32_t *sums = (int32_t *)(void *)(mask + ep_bits_window_words(P));                           \
     EP_BITS_POSITIONS(                                                                             \
-        P, const int32_t taps = ep_bits_gather(P, in, b, top, left, window, mask);                 \
-        if (taps == ep_bits_taps(P)) {                                                             \
-            ep_bits_xnor(P, window, NULL, taps * (P)->in_c, weights, nonzero, sums);               \
-        } else { ep_bits_xnor(P, window, mask, taps * (P)->in_c, weights, nonzero, sums); } END)
+        P, for (int32_t i = 0; i < (P)->in_planes; ++i) {                                          \
+            const uint8_t *from = in + i * ep_bits_plane(P);                                       \
+            const int32_t taps = ep_bits_gather(P, from, b, top, left, window, mask);              \
+            const int32_t count = taps * (P)->in_c;                                                \
+            if (taps == ep_bits_taps(P)) {                                                         \
+                ep_bits_xnor(P, i, window, NULL, count, weights, nonzero, sums);                   \
+            } else {                                                                               \
+                ep_bits_xnor(P, i, window, mask, count, weights, nonzero, sums);                   \
+            }                                                                                      \
+        } END)
 
 /* nonzero may be NULL for binary weights. */
 EP_INLINE void ep_bits_xnor_bits(const ep_bits_params *p, const uint8_t *in,
                                  const uint32_t *weights, const uint16_t *nonzero,
-                                 const int16_t *threshold, uint8_t *out, uint32_t *window){
-    EP_BITS_XNOR_LAYER(p,
-                       EP_BITS_COMPARE(p, sums, threshold, out + at * ep_bits_bytes(p -> out_c)))}
+                                 const int16_t *threshold, uint8_t *out, uint32_t *window) {
+    EP_BITS_XNOR_LAYER(p, EP_BITS_COMPARE(p, sums, threshold, out, at));
+}
 
-EP_INLINE
-    void ep_bits_xnor_s8(const ep_bits_params *p, const uint8_t *in, const uint32_t *weights,
-                         const uint16_t *nonzero, const int32_t *bias, const int32_t *multiplier,
-                         const int8_t *shift, int8_t *out, uint32_t *window) {
-    EP_BITS_XNOR_LAYER(p, ep_bits_requantize(p, sums, bias, multiplier, shift, out + at * p->out_c))
+EP_INLINE void ep_bits_xnor_s8(const ep_bits_params *p, const uint8_t *in, const uint32_t *weights,
+                               const uint16_t *nonzero, const int32_t *bias,
+                               const int32_t *multiplier, const int8_t *shift, int8_t *out,
+                               uint32_t *window) {
+    EP_BITS_XNOR_LAYER(p,
+                       ep_bits_requantize(p, sums, bias, multiplier, shift, out + at * p->out_c));
 }
 
 #endif

@@ -27,6 +27,7 @@ class Layer:
         kind: conv, dense, pool or flatten.
         filters: of conv and dense.
         bits: its output is the sign of the sum.
+        trits: then its output is the nearest of -1, 0 and 1.
         unit: magnitude of the weights as stored; of bits at least 2, so that no sum is 0.
     """
 
@@ -38,6 +39,7 @@ class Layer:
     padding: str = "SAME"
     form: Form = "binary"
     bits: bool = True
+    trits: bool = False
     unit: int = 2
     activation: str = "NONE"
     bias: bool = True
@@ -102,7 +104,7 @@ class Chain:
         handles: list[int | None] = [self.tensor]
         handles.append(self.model.const(weights, "INT8", scale, axis=0))
         if layer.bias:
-            reach = int(layer.unit * (127 if self.scale == BIT_SCALE else 64) * w_shape[-1] ** 0.5)
+            reach = int(layer.unit * self._magnitude() * w_shape[-1] ** 0.5)
             bias = self.rng.integers(-reach, reach, n, endpoint=True)
             if layer.bits:
                 bias = layer.unit * bias + 1
@@ -128,14 +130,19 @@ class Chain:
 
     def _scales(self, layer: Layer, inputs: int) -> tuple[Any, float, int]:
         """Of weights and output, and the output's zero point."""
+        if layer.bits and layer.trits:
+            return 1 / (layer.unit * self._magnitude() * inputs**0.5) / self.scale, 1.0, 0
         if layer.bits:
             return _RATIO * BIT_SCALE / self.scale, BIT_SCALE, 0
-        magnitude = 127 if self.scale == BIT_SCALE else 64
-        ratio = 60 / (layer.unit * magnitude * inputs**0.5)
+        ratio = 60 / (layer.unit * self._magnitude() * inputs**0.5)
         if not layer.per_channel:
             return ratio * 0.1 / self.scale, 0.1, 3
         factors = self.rng.uniform(0.5, 1.0, layer.filters)
         return [float(f) for f in ratio * 0.1 / self.scale * factors], 0.1, 3
+
+    def _magnitude(self) -> int:
+        """Of inputs as stored, on average."""
+        return {BIT_SCALE: 127, 1.0: 1}.get(self.scale, 64)
 
     def _op(
         self,

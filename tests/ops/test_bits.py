@@ -11,12 +11,12 @@ from edgepack.emit.program import build_program
 from edgepack.frontends.tflite import load_tflite
 from edgepack.ir import BitTensor
 from edgepack.ops.shared.base import NodeView
-from edgepack.ops.shared.bits import Codes, SignWeights, codes_of, sign_weights, thresholds
+from edgepack.ops.shared.bits import Codes, SignWeights, codes_of, levels_of, sign_weights
 from edgepack.ops.shared.bits import sums_of as sums_of_layer
 from edgepack.ops.shared.kernel import Isa
 from edgepack.types import Array
 from tests.c_batch import Case
-from tests.ops.bit_models import Chain, Form, Layer, chain
+from tests.ops.bit_models import Chain, Form, Layer, chain, weights_of
 from tests.ops.fast_kernels import REST, calls, kernels
 from tests.ops.ladder import climb, numpy_outputs
 from tests.oracles import run_litert
@@ -74,6 +74,18 @@ QUICK: dict[str, tuple[tuple[int, ...], list[Layer], list[str]]] = {
         (2, 200),
         [Layer("dense", 90, form="codes", bits=False)],
         ["code_sums_s8"],
+    ),
+    "three values, pooled, padded, flattened": (
+        (1, 9, 8, 4),
+        [
+            Layer("conv", 24, trits=True),
+            Layer("pool", kernel=(2, 2), stride=2),
+            Layer("conv", 40, form="ternary", trits=True),
+            Layer("flatten"),
+            Layer("dense", 48, form="codes", trits=True),
+            Layer("dense", 7, bits=False),
+        ],
+        ["sums_bits", "max_pool", "xnor_bits", "codes_bits", "xnor_s8"],
     ),
     "magnitudes of 127": (
         (1, 5, 5, 8),
@@ -154,16 +166,24 @@ def _first(made: Chain) -> NodeView:
 
 
 def test_bits_are_proven_not_guessed() -> None:
-    """An even bias lets a sum be 0, which is neither: such an output stays int8."""
-    made = Chain((1, 64), 5, zero_point=0)
-    made.add(Layer("dense", 8, unit=1))  # units of 1 and an odd bias: some sum is 0
-    view = _first(made)
-    weights = sign_weights(view)
-    assert weights is not None
-    sums = sums_of_layer(view, weights, None)
-    assert sums is not None and thresholds(view, sums) is None
-    layers = [Layer("dense", 40, unit=1), Layer("dense", 9, bits=False)]
-    assert _short(chain((1, 64), layers, 5)) == ["sums_s8", "sums_s8"]
+    """With units of 1 some sum is 0, a third value; with a flatter slope there are more of them."""
+    for planes, slope in ((2, 128.0), (None, 10.0)):
+        made = Chain((1, 64), 5, zero_point=0)
+        w = made.model.const(weights_of(made.rng, (8, 64), "binary", 1), "INT8", slope)
+        options = {"fused_activation_function": "RELU_N1_TO_1"}
+        made._op("FULLY_CONNECTED", [made.tensor, w], (1, 8), options, 0.04, 0)
+        made.add(Layer("dense", 9, bits=False))
+        case = made.case("steps")
+        graph = load_tflite(case.model, name="m").main
+        view = NodeView.of(graph, graph.nodes[0])
+        weights = sign_weights(view)
+        assert weights is not None
+        sums = sums_of_layer(view, weights, None)
+        assert sums is not None
+        levels = levels_of(view, sums)
+        assert (None if levels is None else levels.planes) == planes
+        kinds = ["sums_s8", "sums_s8"] if planes is None else ["sums_bits", "xnor_s8"]
+        assert _short(case) == kinds
 
 
 def test_a_threshold_is_where_the_integers_step() -> None:
@@ -174,11 +194,11 @@ def test_a_threshold_is_where_the_integers_step() -> None:
     assert weights is not None
     sums = sums_of_layer(view, weights, None)
     assert sums is not None
-    step = thresholds(view, sums)
-    assert step is not None and step[0] == 127
+    levels = levels_of(view, sums)
+    assert levels is not None and (levels.magnitude, levels.planes) == (127, 1)
     bias = view.input(2).data
     assert bias is not None
-    assert np.array_equal(step[1], -(bias.astype(np.int64) // 2)), "2 sum + bias > 0"
+    assert np.array_equal(levels.thresholds[0], -(bias.astype(np.int64) // 2)), "2 sum + bias > 0"
 
 
 def test_an_accumulator_that_overflows_is_left_alone() -> None:

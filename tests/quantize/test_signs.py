@@ -26,6 +26,7 @@ TRAIN, TEST = 768, 200
 FORMS = {
     "binary": ("binary-sign", "subbit-sign", "binary"),
     "ternary": ("ternary-sign", "ternary", "ternary"),
+    "trits": ("binary-trit", "ternary-trit", "subbit"),
     "book": ("subbit-sign", "binary-sign", "subbit"),
 }
 
@@ -60,13 +61,14 @@ def _train(form: str, data: Path, folder: Path, epochs: int) -> Trained:
 
 
 def _kernels(model: bytes) -> list[str]:
-    program = build_program(load_tflite(model, name="m"), Isa())
+    program = build_program(load_tflite(model, name="m"), Isa(optimize="size"))
     return [call.function for call in program.main.lowered if isinstance(call, KernelCall)]
 
 
 @pytest.mark.skipif(not has_package("tensorflow"), reason="needs TensorFlow")
 @pytest.mark.parametrize(
-    "form", ["binary", *(pytest.param(f, marks=pytest.mark.slow) for f in ("ternary", "book"))]
+    "form",
+    ["binary", *(pytest.param(f, marks=pytest.mark.slow) for f in ("ternary", "trits", "book"))],
 )
 def test_the_integer_model_computes_what_was_trained(
     form: str, child: None, data: Path, tmp_path: Path
@@ -79,6 +81,7 @@ def test_the_integer_model_computes_what_was_trained(
     expected = {
         "binary": ["sums_bits", "codes_bits", "max_pool", "xnor_s8"],
         "ternary": ["sums_bits", "xnor_s8"],
+        "trits": ["sums_bits", "xnor_bits", "max_pool", "codes_s8"],
         "book": ["sums_bits", "xnor_bits", "max_pool", "codes_s8"],
     }[form]
     assert [k.removeprefix("ep_bits_") for k in kernels if k.startswith("ep_bits")] == expected

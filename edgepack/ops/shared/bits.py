@@ -147,12 +147,28 @@ def accumulators(view: NodeView, sums: Sums, values: I64) -> I64:
     return np.asarray(sums.gain * values + base, np.int64)
 
 
-def thresholds(view: NodeView, sums: Sums) -> tuple[int, I64] | None:
-    """(magnitude, [filters]) of a layer whose outputs take two values, one minus the other.
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """Outputs of two values, or three: `magnitude` above the zero point, as much below, and it.
 
-    Its output is `magnitude` above the zero point where a sum reaches the threshold, and as much
-    below it elsewhere. None where some sum gives another value. Outputs never fall when the sum
-    rises: requantization is monotone, and `sums_of` saw to it that nothing wraps.
+    Args:
+        thresholds: int64 [planes, filters]; the value rises where a sum reaches them, from the
+            highest step to the lowest.
+    """
+
+    magnitude: int
+    thresholds: I64
+
+    @property
+    def planes(self) -> int:
+        return len(self.thresholds)
+
+
+def levels_of(view: NodeView, sums: Sums) -> Levels | None:
+    """The steps of a layer's outputs; None where some sum gives another value.
+
+    Outputs never fall when the sum rises: requantization is monotone, and `sums_of` saw to it that
+    nothing wraps.
     """
     out, activation = view.output(), getattr(view.node.attrs, "activation", "NONE")
     low, high = activation_range(activation, out.dtype, out.scale, out.zero_point)
@@ -164,16 +180,24 @@ def thresholds(view: NodeView, sums: Sums) -> tuple[int, I64] | None:
         acc = accumulators(view, sums, values)
         return requantize_output(view, acc, activation, factors).astype(np.int64)
 
-    first, last = sums.low.copy(), sums.high + 1  # the threshold lies from first to last
-    while (first < last).any():
-        middle = (first + last) >> 1
-        reached = output(np.minimum(middle, sums.high)) == high
-        last = np.where((first < last) & reached, middle, last)
-        first = np.where((first < last) & ~reached, middle + 1, first)
-    below = np.maximum(first - 1, sums.low)
-    if ((first > sums.low) & (output(below) != low)).any():
-        return None
-    return high - out.zero_point, first
+    def reaching(value: int) -> I64:
+        """The least sums whose output is at least `value`, or one more than the highest sums."""
+        first, last = sums.low.copy(), sums.high + 1
+        while (first < last).any():
+            middle = (first + last) >> 1
+            reached = output(np.minimum(middle, sums.high)) >= value
+            last = np.where((first < last) & reached, middle, last)
+            first = np.where((first < last) & ~reached, middle + 1, first)
+        return first
+
+    top, above = reaching(high), reaching(low + 1)
+    steps = top[None] if np.array_equal(top, above) else np.stack([top, above])
+    between = above < top  # whose outputs there must all be the zero point
+    for edge in (above, top - 1):
+        inside = np.clip(edge, sums.low, sums.high)
+        if (between & (output(inside) != out.zero_point)).any():
+            return None
+    return Levels(high - out.zero_point, steps)
 
 
 # -- storing ------------------------------------------------------------------------------------

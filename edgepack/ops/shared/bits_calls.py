@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgepack.ir import BitTensor
 from edgepack.ops.shared.base import NodeView
 from edgepack.ops.shared.bits import (
     BOOK,
@@ -40,6 +41,7 @@ from edgepack.ops.shared.window import window
 
 _CHUNK, _GROUPS = 32, 3  # EP_BITS_CHUNK, EP_BITS_GROUPS
 _FEW_POSITIONS = 16  # of an output
+_PLANES = ("int8", "bits", "three values")  # what activations are
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,16 +51,20 @@ class BitLayer:
     Args:
         weights: what they are.
         gain: of the accumulator for each unit of a sum.
-        bits_in: its input is a BitTensor.
-        thresholds: [filters] where its output is a BitTensor, else None.
+        in_planes: of the BitTensor that is its input; 0 for int8.
+        thresholds: [planes, filters] where its output is a BitTensor, else None.
         macs: as the op counts them.
     """
 
     weights: SignWeights
     gain: int
-    bits_in: bool
+    in_planes: int
     thresholds: I64 | None
     macs: int
+
+    @property
+    def bits_in(self) -> bool:
+        return self.in_planes > 0
 
 
 @dataclass(frozen=True)
@@ -86,12 +92,13 @@ def _share(view: NodeView) -> Lowered:
 
 
 def _pool(view: NodeView) -> KernelCall:
-    x, out, attrs = view.input(0).shape, view.output().shape, view.node.attrs
-    assert isinstance(attrs, PoolAttributes)
+    source, out, attrs = view.input(0), view.output().shape, view.node.attrs
+    assert isinstance(attrs, PoolAttributes) and isinstance(source, BitTensor)
+    x = source.shape
     vertical = window(x[1], attrs.filter_h, attrs.stride_h, 1, attrs.padding)
     horizontal = window(x[2], attrs.filter_w, attrs.stride_w, 1, attrs.padding)
     fields = (
-        ("batches", x[0]),
+        ("batches", x[0] * source.planes),
         ("in_h", x[1]),
         ("in_w", x[2]),
         ("bytes", -(-x[3] // 8)),
@@ -141,12 +148,15 @@ def _layer(view: NodeView, layer: BitLayer, codes: Codes | None) -> KernelCall:
         operands = [Const("weights", plain)]
         ternary = layer.weights.nonzero is not None
         reason = "ternary weights" if ternary else "weights of one bit"
-    reason += ", bits in" if layer.bits_in else ", int8 in"
+    reason += ", " + _PLANES[layer.in_planes] + " in"
     shape = dict(geometry(view))
+    out_planes = 0 if layer.thresholds is None else len(layer.thresholds)
     ends, output = _end(view, layer)
     fields: tuple[tuple[str, FieldValue], ...] = (
         *shape.items(),
         ("ternary", layer.weights.nonzero is not None),
+        ("in_planes", layer.in_planes),
+        ("out_planes", out_planes),
         ("input_offset", 0 if layer.bits_in else -view.input(0).zero_point),
         *output,
     )
@@ -158,7 +168,7 @@ def _layer(view: NodeView, layer: BitLayer, codes: Codes | None) -> KernelCall:
         (Params("ep_bits_params", fields), Input(0), *operands, *ends, Output(0), pointer),
         scratch_bytes=scratch,
         macs=layer.macs,
-        reason=reason + (", int8 out" if layer.thresholds is None else ", bits out"),
+        reason=f"{reason}, {_PLANES[out_planes]} out",
     )
 
 
@@ -167,7 +177,7 @@ def _end(view: NodeView, layer: BitLayer) -> tuple[list[Arg], tuple[tuple[str, i
     names = ("gain", "scale_step", "output_offset", "act_min", "act_max")
     if layer.thresholds is not None:
         dtype = np.int16 if layer.bits_in else np.int32
-        made = Const("thresholds", layer.thresholds.astype(dtype), role="tables")
+        made = Const("thresholds", layer.thresholds.reshape(-1).astype(dtype), role="tables")
         return [made], tuple((name, 0) for name in names)
     out, factors = view.output(), multipliers_of(view)
     activation = getattr(view.node.attrs, "activation", "NONE")
