@@ -6,8 +6,8 @@ Trains the float networks, a dense and a convolutional one, on 55,000 of the 60,
 then every case through the simulation of its integer kernels. Which case stands for a network is
 decided on the other 5,000 images (`chosen`: the fewest bytes of those within half a point of the
 best); nothing depends on the 10,000 test images. Each model is built for the emulated Cortex-M4 and
-run there, against TensorFlow Lite Micro. The result is binary_mnist.json; trained models are kept in
---work, and what was trained there already is not trained again.
+run there, against TensorFlow Lite Micro. The result is binary_mnist.json; trained models are kept
+in --work, and what was trained there already is not trained again.
 """
 
 from __future__ import annotations
