@@ -2,7 +2,8 @@
 
 `python -m benchmarks.compression_pruning [CASE ...]` trains the network on 55,000 of the 60,000
 training images, prunes it by each recipe below with each seed, and writes
-compression_pruning.json. The other 5,000 are the validation split, by which recipes were chosen;
+compression_pruning.json; the first seed's networks are also built as int8 for the emulated
+Cortex-M4. The other 5,000 are the validation split, by which recipes were chosen;
 the test split is scored once, when a recipe stands. `CASE` may end in `*`.
 """
 
@@ -20,13 +21,16 @@ from typing import Any
 import numpy as np
 
 from benchmarks.compression_mnist import trained
-from benchmarks.measure import data_dir
+from benchmarks.measure import Optimize, data_dir, measure
 from edgepack.compress.apply import STEPS, apply
 from edgepack.models.dataset import Dataset, Samples, read_dataset, write_dataset
 from edgepack.models.isolate import Task, kept_child, run_task
 from edgepack.models.progress import Progress
+from edgepack.pipeline.quantize import Asked, quantize_any
+from edgepack.quantize.recipe import QuantizeRecipe
 
 RESULT = Path(__file__).with_name("compression_pruning.json")
+TARGET = "netduinoplus2"
 VALIDATION = 5000
 SEEDS = (0, 1, 2)
 _FIT = {"epochs": 6, "batch_size": 128, "learning_rate": 1e-3}
@@ -98,6 +102,27 @@ def splits(folder: Path, work: Path) -> tuple[Path, Path]:
     return validated, tested
 
 
+def on_device(model: Path, data: Path, work: Path) -> dict[str, Any]:
+    """The network as int8 on the board, built in its two ways, and its score there.
+
+    Args:
+        model: a `.keras` file.
+        data: the validation split, to calibrate with, and the test split.
+        work: for the project.
+    """
+    quantized = quantize_any(Asked(model, str(data), QuantizeRecipe()))
+    path = work / "net.tflite"
+    path.write_bytes(quantized.data)
+    found: dict[str, Any] = {"int8": quantized.report["evaluation"]["quantized"]["value"]}
+    optimizes: tuple[Optimize, ...] = ("balanced", "size")
+    for optimize in optimizes:
+        with tempfile.TemporaryDirectory() as folder:
+            figures = measure(path, TARGET, Path(folder), full_image=False, optimize=optimize)
+        kept = ("instructions", "flash", "ram", "mismatched_bytes")
+        found[optimize] = {key: getattr(figures, key) for key in kept}
+    return found
+
+
 def main() -> None:
     """Run the cases that are named, or all, and write the result."""
     folder = data_dir()
@@ -120,9 +145,13 @@ def main() -> None:
                 arguments = {"model": str(done.handle.path), "data": str(tested)}
                 task = Task("benchmarks.compression_pruning:score_test", arguments, "scoring", 300)
                 step = done.report["steps"][0]
+                device = None
+                if seed == 0 and CASES[name]["finetune"]["epochs"]:
+                    device = on_device(done.handle.path, tested, work)
                 runs.append(
                     {
                         "seed": seed,
+                        "device": device,
                         "seconds": seconds,
                         "validation": step["after"]["test"]["value"],
                         "test": run_task(task)["value"],

@@ -11,16 +11,16 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
-import edgepack.emit.program as program
-from benchmarks.measure import Optimize, measure
-from edgepack.ops.shared.kernel import KernelCall, Lowered
+from benchmarks.measure import measure
+from edgepack.emit import coding, program
+from edgepack.ops.shared.kernel import KernelCall
 from edgepack.types import Array
 from tests.ops.weighted_model import Weighted
 
@@ -83,16 +83,16 @@ def _layers() -> dict[str, _Layer]:
     return found
 
 
-def _forms() -> dict[str, Callable[..., tuple[Lowered, ...]]]:
-    def plain(views: Any, lowered: tuple[Lowered, ...], optimize: str) -> tuple[Lowered, ...]:
+def _forms() -> dict[str, Any]:
+    def plain(views: Any, lowered: Any, optimize: str) -> Any:
         return tuple(lowered)
 
-    def sparse(views: Any, lowered: tuple[Lowered, ...], optimize: str) -> tuple[Lowered, ...]:
+    def sparse(views: Any, lowered: Any, optimize: str) -> Any:
         return tuple(
             c.sparse.call if isinstance(c, KernelCall) and c.sparse else c for c in lowered
         )
 
-    return {"plain": plain, "sparse": sparse, "chosen": program.code_weights}
+    return {"plain": plain, "sparse": sparse, "chosen": coding.code_weights}
 
 
 def main() -> None:
@@ -114,27 +114,28 @@ def main() -> None:
         RESULT.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
+class _Spy:
+    """Chooses the form of the only layer, and remembers it."""
+
+    def __init__(self, choose: Any) -> None:
+        self.choose = choose
+
+    def __call__(self, views: Any, lowered: Any, optimize: str) -> Any:
+        (self.before,) = lowered
+        made = self.choose(views, lowered, optimize)
+        (self.made,) = made
+        return made
+
+
 def _row(model: bytes, target: str, forms: dict[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for form, choose in forms.items():
-        seen: list[Any] = []
-
-        def code(
-            views: Any, lowered: Any, optimize: Optimize, choose: Any = choose, seen: Any = seen
-        ) -> Any:
-            made = choose(views, lowered, optimize)
-            seen[:] = [(lowered[0], made[0])]
-            return made
-
-        program.code_weights = code
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "layer.tflite"
-                path.write_bytes(model)
-                figures = measure(path, target, Path(folder), samples=1, full_image=False)
-        finally:
-            program.code_weights = forms["chosen"]
-        before, made = seen[0]
+        spy = _Spy(choose)
+        with mock.patch.object(program, "code_weights", spy), tempfile.TemporaryDirectory() as name:
+            path = Path(name) / "layer.tflite"
+            path.write_bytes(model)
+            figures = measure(path, target, Path(name), samples=1, full_image=False)
+        before, made = spy.before, spy.made
         row[form] = {
             "kernel": made.function,
             "instructions": figures.instructions,
