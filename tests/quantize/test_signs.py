@@ -80,7 +80,7 @@ def test_the_integer_model_computes_what_was_trained(
     kernels = _kernels(trained.result.data)
     expected = {
         "binary": ["sums_bits", "codes_bits", "max_pool", "xnor_s8"],
-        "ternary": ["sums_bits", "xnor_s8"],
+        "ternary": ["sums_bits", "xnor_s8", "sums_s8"],
         "trits": ["sums_bits", "xnor_bits", "max_pool", "codes_s8"],
         "book": ["sums_bits", "xnor_bits", "max_pool", "codes_s8"],
     }[form]
