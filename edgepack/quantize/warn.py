@@ -37,12 +37,17 @@ def data_warnings(split: Split, samples: Sequence[tuple[Array, ...]]) -> list[st
         largest = float(np.abs(column).max())
         if not np.ptp(column):
             found.append(f"input {index} is {column.flat[0]:g} in every calibration sample")
-        elif largest > _UNNORMALIZED and bool((column == np.rint(column)).all()):
+        elif largest > _UNNORMALIZED and _like_pixels(column):
             found.append(
-                f"input {index} holds whole numbers up to {largest:g}: right if the network was "
-                "trained on such, wrong if it was trained on scaled ones"
+                f"input {index} holds numbers up to {largest:g}: right if the network was trained "
+                "on such, wrong if it was trained on scaled ones"
             )
     return found
+
+
+def _like_pixels(column: Array) -> bool:
+    """Whether values are whole numbers or never negative, as stored pixels are."""
+    return bool((column == np.rint(column)).all()) or float(column.min()) >= 0
 
 
 def result_warnings(evaluated: dict[str, Any] | None) -> list[str]:

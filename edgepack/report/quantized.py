@@ -17,7 +17,7 @@ def evaluation_head(report: Report) -> list[str]:
     if figures is None:
         return []
     first = "top-1 %" if figures["metric"] == "top1" else figures["metric"]
-    return ["model", first, "95 %", f"{_top(figures) or 'top-k'} %", "samples"]
+    return ["model", first, "95 %", _second(figures)[0], "samples"]
 
 
 def evaluation_rows(report: Report) -> list[list[str]]:
@@ -42,7 +42,9 @@ def output_lines(report: Report) -> list[str]:
     lines = []
     for entry in evaluated.get("outputs", ()):
         exact = "equal" if entry["sqnr_db"] is None else f"{entry['sqnr_db']:.1f} dB"
-        same = "" if entry["same_class"] is None else f", same class {entry['same_class']:.2%}"
+        judged = (evaluated.get("float") or {}).get("metric", "top1")
+        decides = entry["same_class"] is not None and judged == "top1"
+        same = f", same class {entry['same_class']:.2%}" if decides else ""
         lines.append(
             f"output against float: SQNR {exact}, largest error {entry['max_abs']:.3g}{same}"
         )
@@ -81,27 +83,28 @@ def _differing(record: Mapping[str, Any], other: str) -> str:
     return text if not wrong else f"{text}, by {record['max_abs_diff']:g} at most"
 
 
-def _top(figures: Mapping[str, Any]) -> str | None:
-    """The name of the top-k figure, if there is one."""
-    key = _top_key(figures)
-    return None if key is None else f"top-{key.removeprefix('top')}"
-
-
-def _top_key(figures: Mapping[str, Any]) -> str | None:
-    return next((k for k in figures if k.startswith("top")), None)
+def _second(figures: Mapping[str, Any]) -> tuple[str, str]:
+    """Title and text of the second figure: top-k of many classes, AUC of two, PSNR of numbers."""
+    top = next((k for k in figures if k.startswith("top")), None)
+    if top is not None:
+        return f"top-{top.removeprefix('top')} %", f"{100 * figures[top]:.2f}"
+    if figures.get("auc") is not None:
+        return "AUC", f"{figures['auc']:.4f}"
+    if figures.get("psnr_db") is not None:
+        return "PSNR dB", f"{figures['psnr_db']:.2f}"
+    return "", ""
 
 
 def _cells(name: str, figures: Mapping[str, Any]) -> list[str]:
     n = str(figures["n"])
     if figures["metric"] != "top1":
-        return [name, f"{figures['value']:.6g}", "", "", n]
+        return [name, f"{figures['value']:.6g}", "", _second(figures)[1], n]
     low, high = figures["interval95"]
-    key = _top_key(figures)
     return [
         name,
         f"{100 * figures['value']:.2f}",
         f"{100 * low:.1f} to {100 * high:.1f}",
-        "" if key is None else f"{100 * figures[key]:.2f}",
+        _second(figures)[1],
         n,
     ]
 
