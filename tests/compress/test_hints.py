@@ -200,3 +200,22 @@ def test_a_student_may_be_a_file(tmp_path: Path) -> None:
         Config(student="a.keras", depth=0.5)
     with pytest.raises(ValidationError, match="set teacher"):
         Config(finetune=FineTune(teacher=Teacher()))
+
+
+@pytest.mark.slow
+def test_an_onnx_file_teaches(tmp_path: Path) -> None:
+    for package in ("onnx", "onnxruntime", "onnx2tf"):
+        pytest.importorskip(package)
+    import onnxruntime
+
+    from tests.onnx.models import save_cnn
+
+    path = save_cnn(tmp_path / "teacher.onnx")
+    session = onnxruntime.InferenceSession(str(path))
+    entry = session.get_inputs()[0]
+    x = np.random.default_rng(0).normal(size=(3, *entry.shape[1:])).astype(np.float32)
+    wanted = [session.run(None, {entry.name: row[None]})[0] for row in x]
+    # Keras students have channels last, and the conversion turns the teacher's round
+    said = said_of(load_teacher(path), Samples((np.moveaxis(x, 1, -1),)), silent)
+    # float32 sums in another order
+    np.testing.assert_allclose(said, np.concatenate(wanted), rtol=1e-4, atol=1e-5)
