@@ -21,10 +21,11 @@ EP_INLINE void ep_bits_signed_sums(const int16_t *x, int16_t *sums) {
     }
 }
 
-EP_INLINE int32_t ep_bits_look_up(const int16_t *sums, uint32_t word) {
+/* The sum of the first `fours` groups of four inputs, at most eight. */
+EP_INLINE int32_t ep_bits_look_up(const int16_t *sums, uint32_t word, uint32_t fours) {
     int32_t total = 0;
     EP_UNROLL(8)
-    for (uint32_t i = 0; i < 8; ++i) {
+    for (uint32_t i = 0; i < fours; ++i) {
         total += sums[16 * i + ((word >> (4 * i)) & 15u)];
     }
     return total;
@@ -34,25 +35,38 @@ EP_INLINE int32_t ep_bits_chunks(const ep_bits_params *p) {
     return (ep_bits_taps(p) * p->in_c + EP_BITS_CHUNK - 1) / EP_BITS_CHUNK;
 }
 
+/* Adds the products of a chunk's inputs to the sums of all filters: weights [out_c][planes]. */
+EP_INLINE void ep_bits_add_chunk(const ep_bits_params *p, const int16_t *window, uint32_t fours,
+                                 const uint32_t *weights, int16_t *table, int32_t *sums) {
+    for (uint32_t i = 0; i < fours; ++i) {
+        ep_bits_signed_sums(window + 4 * i, table + 16 * i);
+    }
+    for (int32_t f = 0; f < p->out_c; ++f) {
+        int32_t sum = ep_bits_look_up(table, *weights++, fours);
+        if (p->ternary) {
+            sum = (sum - ep_bits_look_up(table, *weights++, fours)) / 2;
+        }
+        sums[f] += sum;
+    }
+}
+
 /* The sums of a window for all filters [chunk][out_c][planes]; the planes of ternary weights are the
  * +1 and the -1. */
 EP_INLINE void ep_bits_sums(const ep_bits_params *p, const int16_t *window, const uint32_t *weights,
                             int16_t *table, int32_t *sums) {
-    const int32_t chunks = ep_bits_chunks(p);
+    const int32_t inputs = ep_bits_taps(p) * p->in_c, whole = inputs / EP_BITS_CHUNK;
+    const int32_t step = p->ternary ? 2 * p->out_c : p->out_c;
+    const uint32_t rest = (uint32_t)(inputs % EP_BITS_CHUNK + 3) / 4;
     for (int32_t f = 0; f < p->out_c; ++f) {
         sums[f] = 0;
     }
-    for (int32_t chunk = 0; chunk < chunks; ++chunk) {
-        for (int32_t i = 0; i < EP_BITS_CHUNK / 4; ++i) {
-            ep_bits_signed_sums(window + EP_BITS_CHUNK * chunk + 4 * i, table + 16 * i);
-        }
-        for (int32_t f = 0; f < p->out_c; ++f) {
-            int32_t sum = ep_bits_look_up(table, *weights++);
-            if (p->ternary) {
-                sum = (sum - ep_bits_look_up(table, *weights++)) / 2;
-            }
-            sums[f] += sum;
-        }
+    for (int32_t chunk = 0; chunk < whole; ++chunk) {
+        ep_bits_add_chunk(p, window + EP_BITS_CHUNK * chunk, 8, weights + step * chunk, table,
+                          sums);
+    }
+    if (rest > 0) {
+        ep_bits_add_chunk(p, window + EP_BITS_CHUNK * whole, rest, weights + step * whole, table,
+                          sums);
     }
 }
 
