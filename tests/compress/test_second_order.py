@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from edgepack.models.dataset import Dataset, Samples
 from edgepack.models.progress import silent
 from edgepack.types import Array
 from tests.compress import networks
+from tests.compress.test_saves import Stopped, trained
 from tests.compress.test_structured import data_for
 
 NO_TRAINING = FineTune(epochs=0)
@@ -209,6 +211,21 @@ def test_both_prune_to_the_share_and_are_repeatable() -> None:
         assert sum(layer.zeros for layer in outcome.layers) == round(0.7 * elements)
         results.append([np.asarray(w) for w in outcome.model.weights])
     for first, second in zip(*results, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.needs_tf
+@pytest.mark.parametrize("method", [prune_obd, prune_obs], ids=["obd", "obs"])
+def test_a_stopped_step_ends_as_if_undisturbed(method: Any, tmp_path: Path) -> None:
+    config = method.Config(
+        sparsity=0.8, schedule="polynomial", every=3, end=0.9, samples=8,
+        finetune=FineTune(epochs=4, batch_size=10),
+    )  # fmt: skip
+    wanted = trained(config, method.run, None, None)
+    with pytest.raises(Stopped):
+        trained(config, method.run, tmp_path / "step", 12)
+    again = trained(config, method.run, tmp_path / "step", None)
+    for first, second in zip(wanted, again, strict=True):
         np.testing.assert_array_equal(first, second)
 
 

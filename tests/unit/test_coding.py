@@ -12,8 +12,23 @@ from edgepack.emit.explain import explain
 from edgepack.emit.program import Program, build_program
 from edgepack.frontends.tflite import load_tflite
 from edgepack.ops.shared.kernel import Isa, KernelCall
+from edgepack.types import Array
+from tests.ops.fast_kernels import of_kind
 from tests.ops.test_coded_kernels import Clustered
+from tests.ops.test_sparse_kernels import Pruned
 from tests.ops.weighted_model import Weighted
+
+PRUNED = Pruned(
+    "FULLY_CONNECTED", (1, 512), (64, 512), (1, 64), 64, 0, {}, narrow=True, per_channel=False
+)
+
+
+class Halved(Weighted):
+    """Every second weight is zero, at random."""
+
+    def _weights(self, rng: np.random.Generator) -> Array:
+        return (super()._weights(rng) * (rng.random(self.w) < 0.5)).astype(np.int8)
+
 
 Optimize = Literal["speed", "size", "ram", "balanced"]
 _CONV = {
@@ -62,6 +77,27 @@ def test_balanced_weighs_flash_against_instructions(tmp_path: Path) -> None:
     """A weight of the convolution is used at 144 positions, one of the dense layer once."""
     assert function(program(CONV, "balanced", tmp_path)) == "ep_conv2d_s8_dsp_coded"
     assert function(program(DENSE, "balanced", tmp_path)) == "ep_fully_connected_s8_dsp"
+
+
+@pytest.mark.parametrize("optimize", ["speed", "ram", "balanced"])
+def test_zeros_are_left_out_where_that_is_faster(optimize: Optimize, tmp_path: Path) -> None:
+    """One weight of ten is not zero: fewer instructions and fewer bytes."""
+    assert function(program(PRUNED, optimize, tmp_path)) == "ep_fully_connected_s8_sparse"
+    half = of_kind(Halved, PRUNED)  # two bytes and 4.5 instructions for every second weight
+    assert function(program(half, optimize, tmp_path)) == "ep_fully_connected_s8_dsp"
+
+
+def test_helium_multiplies_zeros_faster_than_it_leaves_them_out(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(PRUNED.case(np.random.default_rng(0)).model)
+    isa = Isa(frozenset({"dsp", "mve"}), optimize="speed")
+    made = build_program(load_tflite(path, name="model"), isa)
+    assert function(made) == "ep_fully_connected_s8_mve"
+
+
+def test_explain_tells_of_zeros(tmp_path: Path) -> None:
+    made = explain(program(PRUNED, "balanced", tmp_path), "ep_model")["graphs"][0]["layers"][0]
+    assert made["reason"].startswith("90 % of the weights are zero and left out")
 
 
 def test_explain_tells(tmp_path: Path) -> None:
