@@ -9,6 +9,7 @@ the test split is scored once, when a recipe stands. `CASE` may end in `*`.
 
 from __future__ import annotations
 
+import argparse
 import fnmatch
 import json
 import statistics
@@ -128,7 +129,11 @@ def main() -> None:
     folder = data_dir()
     if folder is None:
         sys.exit("the folder of real data is absent: set EDGEPACK_DATA")
-    wanted = sys.argv[1:] or ["*"]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compression_pruning")
+    parser.add_argument("case", nargs="*", default=["*"])
+    parser.add_argument("--seeds", type=int, default=len(SEEDS), help="how many")
+    given = parser.parse_args()
+    wanted, seeds = given.case, SEEDS[: given.seeds]
     names = [name for name in CASES if any(fnmatch.fnmatchcase(name, w) for w in wanted)]
     with tempfile.TemporaryDirectory() as scratch, kept_child():
         work = Path(scratch)
@@ -137,7 +142,7 @@ def main() -> None:
         for name in names:
             alone = CASES[name]["finetune"]["epochs"] == 0 and "obs" not in name
             runs = []
-            for seed in SEEDS[: 1 if alone else len(SEEDS)]:
+            for seed in seeds[: 1 if alone else None]:
                 started = time.perf_counter()
                 steps = STEPS.validate_python([{**CASES[name], "seed": seed}])
                 done = apply(network, steps, validated, work / f"{name}-{seed}".replace(" ", "-"))
