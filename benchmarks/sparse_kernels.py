@@ -19,8 +19,11 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.measure import measure
-from edgepack.emit import coding, program
-from edgepack.ops.shared.kernel import KernelCall
+from edgepack.emit import program
+from edgepack.frontends.tflite import load_tflite
+from edgepack.ir import Module
+from edgepack.ops.shared.kernel import Isa, KernelCall
+from edgepack.targets import load_target
 from edgepack.types import Array
 from tests.ops.weighted_model import Weighted
 
@@ -83,16 +86,15 @@ def _layers() -> dict[str, _Layer]:
     return found
 
 
-def _forms() -> dict[str, Any]:
-    def plain(views: Any, lowered: Any, optimize: str) -> Any:
-        return tuple(lowered)
+def _plain(views: Any, lowered: Any, optimize: str) -> Any:
+    return tuple(lowered)
 
-    def sparse(views: Any, lowered: Any, optimize: str) -> Any:
-        return tuple(
-            c.sparse.call if isinstance(c, KernelCall) and c.sparse else c for c in lowered
-        )
 
-    return {"plain": plain, "sparse": sparse, "chosen": coding.code_weights}
+def _sparse(views: Any, lowered: Any, optimize: str) -> Any:
+    return tuple(c.sparse.call if isinstance(c, KernelCall) and c.sparse else c for c in lowered)
+
+
+FORMS = {"plain": _plain, "sparse": _sparse}
 
 
 def main() -> None:
@@ -102,52 +104,50 @@ def main() -> None:
     parser.add_argument("--pattern", action="append", help="one of PATTERNS; repeatable")
     given = parser.parse_args()
     targets, patterns = given.target or list(TARGETS), given.pattern or list(PATTERNS)
-    forms, rows = _forms(), json.loads(RESULT.read_text()) if RESULT.is_file() else {}
     for target in targets:
         for name, layer in _layers().items():
             for pattern in patterns:
                 zeros, together = PATTERNS[pattern]
                 case = replace(layer, zeros=zeros, together=together)
-                row = _row(case.case(np.random.default_rng(_SEED)).model, target, forms)
-                rows.setdefault(target, {}).setdefault(name, {})[pattern] = row
+                row = _row(case.case(np.random.default_rng(_SEED)).model, target)
                 print(target, name, pattern, json.dumps(row), flush=True)
-        RESULT.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+                rows = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
+                rows.setdefault(target, {}).setdefault(name, {})[pattern] = row
+                RESULT.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
-class _Spy:
-    """Chooses the form of the only layer, and remembers it."""
-
-    def __init__(self, choose: Any) -> None:
-        self.choose = choose
-
-    def __call__(self, views: Any, lowered: Any, optimize: str) -> Any:
-        (self.before,) = lowered
-        made = self.choose(views, lowered, optimize)
-        (self.made,) = made
-        return made
-
-
-def _row(model: bytes, target: str, forms: dict[str, Any]) -> dict[str, Any]:
+def _row(model: bytes, target: str) -> dict[str, Any]:
+    """One layer in both forms, and what the compiler thinks of them."""
     row: dict[str, Any] = {}
-    for form, choose in forms.items():
-        spy = _Spy(choose)
-        with mock.patch.object(program, "code_weights", spy), tempfile.TemporaryDirectory() as name:
+    for form, choose in FORMS.items():
+        with tempfile.TemporaryDirectory() as name:
             path = Path(name) / "layer.tflite"
             path.write_bytes(model)
-            figures = measure(path, target, Path(name), samples=1, full_image=False)
-        before, made = spy.before, spy.made
+            with mock.patch.object(program, "code_weights", choose):
+                figures = measure(path, target, Path(name), samples=1, full_image=False)
+            module = load_tflite(path, name="layer")
+        with mock.patch.object(program, "code_weights", choose):
+            call = _call(module, target)
         row[form] = {
-            "kernel": made.function,
+            "kernel": call.function,
             "instructions": figures.instructions,
-            "constants": sum(program.const_bytes(made, role) for role in ("weights", "tables")),
+            "constants": sum(program.const_bytes(call, role) for role in ("weights", "tables")),
             "flash": figures.flash,
             "mismatched_bytes": figures.mismatched_bytes,
         }
-        if form == "sparse" and before.sparse is not None:
-            row["expected"] = before.sparse.instructions
-            row["block"] = dict(made.args[0].fields)["block"]
+        if call.sparse is not None:
+            row["expected"] = call.sparse.instructions
     row["measured"] = row["sparse"]["instructions"] - row["plain"]["instructions"]
+    row["chosen"] = _call(module, target).function
     return row
+
+
+def _call(module: Module, target: str) -> KernelCall:
+    """What the only layer is lowered to."""
+    isa = Isa(frozenset(load_target(target).isa))
+    (call,) = program.build_program(module, isa).main.lowered
+    assert isinstance(call, KernelCall)
+    return call
 
 
 if __name__ == "__main__":
