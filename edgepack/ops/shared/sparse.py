@@ -31,7 +31,7 @@ from edgepack.ops.shared.kernel import (
     Sparse,
 )
 from edgepack.ops.shared.requant import ChannelMultipliers
-from edgepack.ops.shared.sparse_costs import plain_instructions, sparse_costs
+from edgepack.ops.shared.sparse_costs import is_known, plain_instructions, sparse_costs
 from edgepack.ops.shared.weighted import requant_operands
 
 _LONGEST = 255  # a gap
@@ -94,7 +94,7 @@ def offer_sparse_dense(
 ) -> KernelCall:
     """The call of a dense layer, with its sparse form where that could be worth it."""
     filters = constant_filters(view, activation, multipliers=multipliers)
-    if filters is None or not _empty_enough(filters):
+    if filters is None or not is_known(plain.function) or not _empty_enough(filters):
         return plain
     channels, inputs = filters.weights.shape
     batches = view.input(0).elements // inputs
@@ -114,7 +114,7 @@ def offer_sparse_conv(
 ) -> KernelCall:
     """The call of a convolution, with its sparse form where that could be worth it."""
     conv = ungrouped(view, geometry, activation)
-    if conv is None or not _empty_enough(conv.filters):
+    if conv is None or not is_known(plain.function) or not _empty_enough(conv.filters):
         return plain
     fields, filters = conv.fields, conv.filters
     channels, inputs = filters.weights.shape

@@ -54,6 +54,11 @@ def sparse_costs(isa: Isa) -> SparseCosts:
     return _DSP if isa.has("dsp") else _PORTABLE
 
 
+def is_known(function: str) -> bool:
+    """Whether anything is known of a kernel that stores every weight."""
+    return function in _PLAIN
+
+
 def plain_instructions(function: str, macs: int, outputs: int, isa: Isa | None = None) -> float:
     """What a kernel that stores every weight takes; one per multiply-accumulate if not known.
 
