@@ -112,7 +112,7 @@ def equal(want: Array, have: Array, tensor: Any, test: Any) -> bool:
     steps = 0
     if want.dtype == np.uint8 and have.dtype == np.int8:
         want, steps = want.astype(np.int16) - 128, 1
-    elif want.dtype == np.float32 and have.dtype == np.int8:
+    elif want.dtype == np.float32 and have.dtype == np.int8 and tensor.quant is not None:
         have = (have.astype(np.float32) - tensor.zero_point) * np.float32(tensor.scale)
     elif want.dtype == np.int8 and tensor.quant is not None:
         steps = 1  # TFLite rounds a product twice (docs/onnx.md)

@@ -184,6 +184,12 @@ def _show(done: Conversion, destination: Path) -> None:
         [Column("operator"), Column("times", right=True)],
         [[name, str(count)] for name, count in report["operators"].items()],
     )
+    moved = report["transposes"]
+    if moved["all"]:
+        o.line(
+            f"{moved['all']} TRANSPOSE left, {moved['at_convolutions']} of them in front of or "
+            "behind a convolution"
+        )
     for entry in report["rewrites"]:
         o.line(f"rewritten: {entry['what']} ({entry['count']}x)")
     for parity in done.parity:

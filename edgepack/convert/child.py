@@ -11,6 +11,7 @@ from typing import Any
 from edgepack.convert.base import Request, Source, Stages
 from edgepack.convert.check import check_result
 from edgepack.convert.flatbuffer import read_model
+from edgepack.convert.layout_count import count_transposes
 from edgepack.convert.outputs import OUTPUTS, Output
 from edgepack.convert.parity import LiteRt, compare, random_samples, real_samples
 from edgepack.convert.report import Parity
@@ -56,6 +57,7 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
             "final": sum(_operators(data).values()),
         },
         "operators": dict(sorted(_operators(data).items())),
+        "transposes": count_transposes(data),
         "rewrites": [_as_dict(entry) for entry in applied],
         "seconds": {name: round(value, 3) for name, value in stages.seconds.items()},
         "parity": [asdict(entry) for entry in parity],

@@ -15,6 +15,7 @@ from typing import Any
 
 from edgepack.convert import onnx_prepare
 from edgepack.convert.base import Request, Source, Stages
+from edgepack.convert.onnx_parts.shuffle import gather_shuffles
 from edgepack.convert.onnx_parts.table import STANDARDIZE, split_up
 from edgepack.convert.shapes import check_batch, check_names, fixed_shape
 from edgepack.errors import ConversionError, EdgepackError, UnsupportedError
@@ -66,7 +67,9 @@ def open_proto(request: Request, stages: Stages, proto: Any, description: dict[s
         return open_quantized(request, stages, proto, description, specs, warnings)
     parts = copy.deepcopy(proto)  # ONNX Runtime computes the original for comparison
     with stages("prepare", "folding constants"):
-        split_up(parts, onnx_prepare.known_shapes(parts))
+        shapes = onnx_prepare.known_shapes(parts)
+        gather_shuffles(parts, shapes)
+        split_up(parts, shapes)
         parts = onnx_prepare.fold(parts, Path(request.folder))
         onnx_prepare.name_nodes(parts)
     try:

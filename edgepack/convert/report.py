@@ -8,7 +8,7 @@ from typing import Any
 
 from edgepack.models.handle import ModelHandle
 
-REPORT_FORMAT = 1
+REPORT_FORMAT = 2
 
 
 @dataclass(frozen=True)

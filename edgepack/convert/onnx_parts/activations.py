@@ -78,9 +78,18 @@ def modulo(p: Parts) -> bool:
 
 
 def product(p: Parts) -> bool:
-    """MatMul of two vectors."""
-    if len(p.shape(0)) != 1 or len(p.shape(1)) != 1:
+    """MatMul of two vectors; of a matrix and weights where axes have one size.
+
+    onnx2tf tells axes apart by their sizes: rows and columns of the same number get exchanged.
+    """
+    x, y = p.shape(0), p.shape(1)
+    if len(x) == len(y) == 1:
+        terms = p.node("Mul", p.inputs[0], p.inputs[1])
+        p.reduce("ReduceSum", terms, [0], keep=False, output=p.outputs[0])
+        return True
+    if p.value(1) is None or len(y) != 2 or len(x) != 3 or x[1] != x[2]:
         return False
-    terms = p.node("Mul", p.inputs[0], p.inputs[1])
-    p.reduce("ReduceSum", terms, [0], keep=False, output=p.outputs[0])
+    flat = p.node("Reshape", p.inputs[0], p.integers([x[0] * x[1], x[2]]))
+    rows = p.node("MatMul", flat, p.inputs[1])
+    p.node("Reshape", rows, p.integers([x[0], x[1], y[1]]), output=p.outputs[0])
     return True

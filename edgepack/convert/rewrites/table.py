@@ -12,6 +12,7 @@ from edgepack.convert.rewrites import (
     gelu,
     hard_swish,
     list_update,
+    narrow_indices,
     relu6_forms,
     transposes,
 )
@@ -58,6 +59,7 @@ REWRITES: tuple[Rewrite, ...] = (
     Rewrite(
         "fuse_activation", "activations in the operator before", fuse_activation.apply, exact=True
     ),
+    Rewrite("narrow_indices", "INT64 indices as INT32", narrow_indices.apply, exact=True),
     Rewrite("list_update", "list updates as DYNAMIC_UPDATE_SLICE", list_update.apply, exact=True),
 )
 
