@@ -104,10 +104,9 @@ _POLYNOMIAL = {
 CASES: dict[str, Case] = {
     "lenet300 uncompressed": Case("lenet300", _alone(8), PLAIN),
     "lenet300 polynomial 50-90": Case("lenet300", (_POLYNOMIAL,), ()),
-    "lenet300 94, 4 bits": Case("lenet300", _coded(0.94, 4, {}, 24)),
-    "lenet300 96, 3 bits": Case("lenet300", _coded(0.96, 3, {"*2/kernel": 4}, 24)),
-    "lenet300 96, 3 bits, shifted": Case(
-        "lenet300", _coded(0.96, 3, {"*2/kernel": 4}, 24, shift=1)
+    "lenet300 96, 3 bits": Case("lenet300", _coded(0.96, 3, {"*2/kernel": 4}, 16)),
+    "lenet300 95, 3 bits, shifted": Case(
+        "lenet300", _coded(0.95, 3, {"*2/kernel": 4}, 16, shift=1)
     ),
     "lenet5 uncompressed": Case("lenet5", _alone(4), PLAIN),
     "lenet5 98, 3 bits": Case("lenet5", _coded(0.98, 3, {"conv*/kernel": 4}, 8)),

@@ -16,6 +16,7 @@ from edgepack.errors import UsageError
 from edgepack.manifest import read_manifest
 from edgepack.models.dataset import read_dataset
 from edgepack.models.tflite_file import load_tflite
+from edgepack.pipeline import sweep_point
 from edgepack.pipeline.sweep_result import quality, taken
 from edgepack.report import front_chart
 
@@ -110,13 +111,15 @@ def test_what_is_built_is_what_the_table_says(
 ) -> None:
     """Accuracy, flash, RAM and instructions of a point, each found again another way."""
     monkeypatch.chdir(tmp_path)
+    # points are found again as long as edgepack's code is the same; it may be edited meanwhile
+    monkeypatch.setattr(sweep_point, "code_digest", lambda *parts: "this code")
     blobs(tmp_path)
     command = ["compress", "net.keras", "--data", "data.npz", "--sweep", "-t", "netduinoplus2"]
     command += ["-o", "swept", "--method", "prune_structured:ratio=0.5|0.95,finetune.epochs=3"]
     assert cli.run([*command, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     original, point, failed = document["points"]
-    assert "0.95" in failed["error"] and original["steps"] == []
+    assert "cannot go" in failed["error"] and original["steps"] == []
     assert point["mismatched_bytes"] == 0
     assert point["instructions"] < original["instructions"]
     assert point["flash"] < original["flash"]
