@@ -26,6 +26,7 @@ from benchmarks.measure import Optimize, data_dir, measure
 from edgepack.compress.apply import STEPS, apply
 from edgepack.models.dataset import Dataset, Samples, read_dataset, write_dataset
 from edgepack.models.isolate import Task, kept_child, run_task
+from edgepack.models.load import load_model
 from edgepack.models.progress import Progress
 from edgepack.pipeline.quantize import Asked, quantize_any
 from edgepack.quantize.recipe import QuantizeRecipe
@@ -85,8 +86,8 @@ def score_test(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     return {"value": metric.value}
 
 
-def splits(folder: Path, work: Path) -> tuple[Path, Path]:
-    """Files with training and validation images, and with training and test images."""
+def splits(folder: Path, validated: Path, tested: Path) -> None:
+    """Files with training and validation images, and with validation and test images."""
     with np.load(folder / "mnist" / "mnist.npz") as arrays:
         train, test = (
             Samples(
@@ -97,10 +98,8 @@ def splits(folder: Path, work: Path) -> tuple[Path, Path]:
         )
     order = np.random.default_rng(0).permutation(len(train))
     fitted, held = train.take(order[VALIDATION:]), train.take(order[:VALIDATION])
-    validated, tested = work / "validation.npz", work / "test.npz"
     write_dataset(validated, Dataset(fitted, held))
     write_dataset(tested, Dataset(held, test))
-    return validated, tested
 
 
 def on_device(model: Path, data: Path, work: Path) -> dict[str, Any]:
@@ -131,14 +130,19 @@ def main() -> None:
         sys.exit("the folder of real data is absent: set EDGEPACK_DATA")
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compression_pruning")
     parser.add_argument("case", nargs="*", default=["*"])
+    parser.add_argument("--work", type=Path, help="keeps data and network for the next call")
     parser.add_argument("--seeds", type=int, default=len(SEEDS), help="how many")
     given = parser.parse_args()
     wanted, seeds = given.case, SEEDS[: given.seeds]
     names = [name for name in CASES if any(fnmatch.fnmatchcase(name, w) for w in wanted)]
     with tempfile.TemporaryDirectory() as scratch, kept_child():
-        work = Path(scratch)
-        validated, tested = splits(folder, work)
-        network = trained("lenet300", validated, work)
+        work = given.work or Path(scratch)
+        work.mkdir(parents=True, exist_ok=True)
+        validated, tested = work / "validation.npz", work / "test.npz"
+        if not (work / "lenet300.keras").is_file():
+            splits(folder, validated, tested)
+            trained("lenet300", validated, work)
+        network = load_model(work / "lenet300.keras")
         for name in names:
             alone = CASES[name]["finetune"]["epochs"] == 0 and "obs" not in name
             runs = []
