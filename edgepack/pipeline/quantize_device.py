@@ -21,6 +21,7 @@ from edgepack.models.progress import Progress, silent
 from edgepack.pipeline.build import BuildRequest, build_project
 from edgepack.quantize.columns import Judge, Tested, ends, judged, real_outputs, stored_as
 from edgepack.quantize.int8 import write_samples
+from edgepack.quantize.observe import streams
 from edgepack.quantize.qat import litert_outputs, stored_inputs
 from edgepack.report.schema import RunReport, read_run
 from edgepack.targets import Kind, load_target
@@ -99,7 +100,7 @@ def evaluate_on_device(
         "kind": report.target.kind,
         "samples": len(positions),
         "of": len(tested.samples),
-        "stateful": model_facts(part.made).stateful,
+        "stateful": model_facts(part.made).stateful and not streams(part.made),
         **judged("float", exact, part.labels, by),
         **judged("quantized", on_host, part.labels, by),
         **judged("device", real, part.labels, by),

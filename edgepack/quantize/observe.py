@@ -31,6 +31,12 @@ class Seen:
     value: Array
 
 
+def streams(data: bytes) -> bool:
+    """Whether samples are steps of time, each of which goes on from the state of the one before."""
+    editor = Editor(read_model(data))
+    return any(editor.name(o) == SVDF_OP for g in editor.model.subgraphs for o in g.operators)
+
+
 class Observer:
     """A model whose tensors can be looked at.
 
