@@ -24,10 +24,12 @@ class Factors:
         if len(self.kernels) == 2:
             return np.asarray(self.kernels[0] @ self.kernels[1])
         a, middle, b = self.kernels
-        # a depthwise kernel [h, w, rank, 1] has nothing to sum over
-        depthwise = middle.shape[3] == 1 and b.shape[2] == a.shape[3]
-        form = "ir,hwrs,ro->hwio" if depthwise else "ir,hwrs,so->hwio"
-        return np.asarray(np.einsum(form, a[0, 0], middle, b[0, 0], optimize=True))
+        h, w, _, _ = middle.shape
+        if middle.shape[3] == 1 and b.shape[2] == a.shape[3]:  # depthwise: nothing to sum over
+            scaled = middle.reshape(h * w, 1, -1) * a[0, 0]
+        else:
+            scaled = a[0, 0] @ middle.reshape(h * w, *middle.shape[2:])
+        return np.asarray((scaled @ b[0, 0]).reshape(h, w, a.shape[2], b.shape[3]))
 
 
 def svd(matrix: Array, rank: int) -> Factors:
@@ -76,19 +78,20 @@ def cp(kernel: Array, rank: int, seed: int, sweeps: int = 60) -> Factors:
     """
     h, w, inputs, outputs = kernel.shape
     tensor = np.asarray(kernel, np.float64).reshape(h * w, inputs, outputs)
+    axes = enumerate(tensor.shape)
+    unfolded = [np.moveaxis(tensor, axis, 0).reshape(size, -1) for axis, size in axes]
     generator = np.random.default_rng(seed)
-    parts = [generator.normal(size=(size, rank)) for size in tensor.shape]
-    forms = ("sio,ir,or->sr", "sio,sr,or->ir", "sio,sr,ir->or")
+    parts: list[Array] = [generator.normal(size=(size, rank)) for size in tensor.shape]
     size, before = float((tensor**2).sum()), np.inf
     for _ in range(sweeps):
-        for axis, form in enumerate(forms):
+        for axis in range(3):
             one, two = (parts[other] for other in range(3) if other != axis)
             gram = (one.T @ one) * (two.T @ two)
             gram += _RIDGE * np.trace(gram) / rank * np.eye(rank)
-            right = np.einsum(form, tensor, one, two, optimize=True)
-            parts[axis] = np.linalg.solve(gram, right.T).T
-        made = np.einsum("sr,ir,or->sio", *parts, optimize=True)
-        error = float(((tensor - made) ** 2).sum())
+            # all products of a row of one and a row of the other, in the order of the unfolding
+            products = (one[:, None] * two[None]).reshape(-1, rank)
+            parts[axis] = np.linalg.solve(gram, (unfolded[axis] @ products).T).T
+        error = float(((unfolded[2] - parts[2] @ products.T) ** 2).sum())
         if before - error < _SETTLED * size:
             break
         before = error
