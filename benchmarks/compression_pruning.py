@@ -21,10 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.compression import mnist
 from benchmarks.compression_mnist import trained
 from benchmarks.measure import Optimize, data_dir, measure
 from edgepack.compress.apply import STEPS, apply
-from edgepack.models.dataset import Dataset, Samples, read_dataset, write_dataset
+from edgepack.models.dataset import Dataset, read_dataset, write_dataset
 from edgepack.models.isolate import Task, kept_child, run_task
 from edgepack.models.load import load_model
 from edgepack.models.progress import Progress
@@ -88,14 +89,8 @@ def score_test(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 def splits(folder: Path, validated: Path, tested: Path) -> None:
     """Files with training and validation images, and with validation and test images."""
-    with np.load(folder / "mnist" / "mnist.npz") as arrays:
-        train, test = (
-            Samples(
-                ((arrays[f"x_{split}"][..., None] / np.float32(255)).astype(np.float32),),
-                arrays[f"y_{split}"].astype(np.int64),
-            )
-            for split in ("train", "test")
-        )
+    whole = mnist(folder)
+    train, test = whole.train, whole.test
     order = np.random.default_rng(0).permutation(len(train))
     fitted, held = train.take(order[VALIDATION:]), train.take(order[:VALIDATION])
     write_dataset(validated, Dataset(fitted, held))

@@ -178,7 +178,8 @@ def test_channels_that_are_seldom_active_go_first() -> None:
     data = Dataset(Samples((x,)), Samples((x,)))
     found = trace(model)
     (group,) = [group for group in groups(found) if group.name == "line"]
-    for kind, first in (("activation", 4), ("apoz", 1)):
+    expected_first: dict[Criterion, int] = {"activation": 4, "apoz": 1}
+    for kind, first in expected_first.items():
         scores = unit_scores(model, found, kind, data, 40, 0)
         ranked = sorted(range(6), key=lambda i: scores[group.units[i]])
         assert ranked[0] == first, kind

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,11 +47,11 @@ class PrunedInFours(Weighted):
         return (super()._weights(rng) * np.repeat(stay, 4, axis=1).reshape(self.w)).astype(np.int8)
 
 
-def dense(kind: type[Weighted], x: tuple[int, int], outputs: int, **changes: object) -> Weighted:
+def dense(kind: type[Weighted], x: tuple[int, int], outputs: int, **changes: Any) -> Weighted:
     return kind(
         "FULLY_CONNECTED", x, (outputs, x[1]), (x[0], outputs), outputs, 0,
         {"fused_activation_function": "NONE"}, narrow=True, label=f"{kind.__name__} {x} {changes}",
-        **changes,  # type: ignore[arg-type]
+        **changes,
     )  # fmt: skip
 
 
@@ -65,7 +66,7 @@ def dense_layers() -> list[Weighted]:
 
 
 def conv_layers() -> list[Weighted]:
-    pruned = (
+    pruned: tuple[tuple[str, dict[str, Any]], ...] = (
         ("1x1 odd channels", {}),
         ("3x3 rgb stride 2", {"per_channel": False}),
         ("dilated odd channels", {"zero_points": (-128, -128)}),
