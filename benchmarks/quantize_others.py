@@ -1,9 +1,10 @@
-"""edgepack's int8 beside TFLiteConverter's and ai-edge-quantizer's: accuracy, bytes, seconds.
+"""edgepack's int8 beside TFLiteConverter's and ai-edge-quantizer's: accuracy, bytes, time.
 
 `python -m benchmarks.quantize_others [NETWORK ...]` needs TensorFlow, tf_keras (the models are of
 Keras 2) and, for the last, `pip install ai-edge-quantizer`; what is not installed is left out and
 said to be. All calibrate with the same samples, all files are run by the same LiteRT kernels on the
-same samples, and it is tried whether TensorFlow Lite Micro takes them. Writes quantize_others.json.
+same samples, and it is tried whether TensorFlow Lite Micro takes them. Seconds are of the
+processor, all threads together. Writes quantize_others.json.
 """
 
 from __future__ import annotations
@@ -102,15 +103,15 @@ def one(network: Network, name: str) -> dict[str, Any]:
         return {"refused": "it needs the Keras model or SavedModel, not a float .tflite"}
     samples = network.drawn(CALIBRATION, SEED)
     importlib.import_module(package)  # TensorFlow takes seconds, which are not the tool's
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         made = tool(network, samples)
     except Exception as error:  # whatever another tool raises is its result here
         return {"failed": f"{type(error).__name__}: {error}"[:300]}
-    seconds = round(time.perf_counter() - started, 2)
+    seconds = round(time.process_time() - started, 2)
     ins, outs = ends(made)
     found: dict[str, Any] = {
-        "seconds": seconds,
+        "processor_seconds": seconds,
         "bytes": len(made),
         "input": ins[0].dtype.value,
         "output": outs[0].dtype.value,

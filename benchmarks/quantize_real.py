@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -70,12 +69,10 @@ NETWORKS: dict[str, tuple[Callable[[Path], Network], dict[str, PtqOptions], int,
 }
 
 
-def one(network: Network, options: PtqOptions, calibration: int, seed: int) -> tuple[bytes, float]:
-    """The quantized model, and the seconds that it took."""
-    started = time.perf_counter()
+def one(network: Network, options: PtqOptions, calibration: int, seed: int) -> bytes:
+    """The quantized model."""
     calibrated = calibrate(network.data, network.drawn(calibration, seed), options)
-    made = quantize(calibrated, options).data
-    return made, time.perf_counter() - started
+    return quantize(calibrated, options).data
 
 
 def variants(name: str, network: Network) -> dict[str, PtqOptions]:
@@ -101,12 +98,11 @@ def run(name: str, network: Network) -> dict[str, Any]:
         found["float_first"] = {"samples": few, "value": exact[few].value}
     for title, options in variants(name, network).items():
         count = None if title == "int8" else few
-        values, seconds, size = {}, [], 0
+        values, size = {}, 0
         # the whole test split three times is enough of what takes a quarter of an hour
         for seed in SEEDS if count is None else SEEDS[:1]:
-            made, took = one(network, options, calibration, seed)
+            made = one(network, options, calibration, seed)
             values[str(seed)] = network.judged(made, count).value
-            seconds.append(round(took, 2))
             size = len(made)
         drops = [round(100 * (exact[count].value - v), 3) for v in values.values()]
         found["variants"][title] = {
@@ -114,7 +110,6 @@ def run(name: str, network: Network) -> dict[str, Any]:
             "top1": values,
             "drop_points": drops,
             "bytes": size,
-            "seconds": seconds,
         }
         print(name, title, drops, flush=True)
     return found
