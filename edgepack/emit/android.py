@@ -11,6 +11,15 @@ from edgepack.emit.sources import write_text
 from edgepack.emit.templates import render
 from edgepack.targets import AppTarget
 
+# What ktlint is to hold the sources against. Names have the length that the user gave them: how a
+# signature is folded is left to the generator.
+_STYLE = """root = true
+
+[*.{kt,kts}]
+ktlint_code_style = intellij_idea
+ktlint_standard_function-signature = disabled
+"""
+
 
 def emit_android(app: App, record: AppTarget, directory: Path) -> None:
     """Write a Gradle project that holds the library module, into an existing empty directory."""
@@ -39,6 +48,7 @@ def emit_android(app: App, record: AppTarget, directory: Path) -> None:
     for name, template in files.items():
         write_text(directory, name, render(f"android/{template}.j2", **context))
     write_text(directory, "gradle.properties", "android.useAndroidX=true\n")
+    write_text(directory, ".editorconfig", _STYLE)
     write_model(app, directory / main / "assets" / module)
     write_goldens(app, directory / test / "assets" / "golden")
     write_readme(directory, "android", context)

@@ -205,6 +205,7 @@ def common_context(app: App) -> dict[str, Any]:
         "number": app_text.number,
         "comment": app_text.comment,
         "markdown": app_text.markdown,
+        "folded": app_text.folded,
         "kotlin": app_text.kotlin,
         "swift": app_text.swift,
         "dart": app_text.dart,

@@ -10,7 +10,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 # Words that name something in at least one of the three languages, in Java (package names become
 # Java packages), or in the generated classes. A name is refused everywhere if it is taken anywhere,
@@ -53,6 +53,7 @@ _PACKAGES = frozenset((
 # fmt: on
 _WORD = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+LONGEST_LINE = 140  # of generated sources
 _LONGEST_NAME = 60  # characters of an identifier; file systems and readers take more, people not
 
 
@@ -86,6 +87,11 @@ def snake(text: str, fallback: str) -> str:
     if not name or name[0].isdigit():
         name = f"{fallback}_{name}".strip("_")
     return _free(name + ("_model" if name in _PACKAGES else ""), "_model", ())
+
+
+def package_word(text: str, fallback: str) -> str:
+    """The last word of a Kotlin package, where Kotlin's style has no `_`: `keywordspotter`."""
+    return _free(snake(text, fallback).replace("_", ""), "model", ())
 
 
 def _free(name: str, suffix: str, taken: Collection[str]) -> str:
@@ -162,6 +168,21 @@ def number(value: float) -> str:
     if "." not in mantissa:
         mantissa += ".0"
     return mantissa + (f"e{int(exponent)}" if exponent else "")
+
+
+def folded(head: str, items: Sequence[str], tail: str, indent: int, *, comma: bool = True) -> str:
+    """`head`, the items, `tail`: on one line where that is short enough, else an item a line.
+
+    Args:
+        indent: blanks in front of it.
+        comma: whether the last of several lines of items ends with a comma.
+    """
+    blank = " " * indent
+    line = f"{blank}{head}{', '.join(items)}{tail}"
+    if len(line) <= LONGEST_LINE:
+        return line
+    inner = ",\n".join(f"{blank}    {item}" for item in items)
+    return f"{blank}{head}\n{inner}{',' if comma else ''}\n{blank}{tail}"
 
 
 def _quoted(text: str, dollar: str, escape: object, *, utf16: bool) -> str:

@@ -199,7 +199,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
 def _package(request: AppRequest) -> str:
     package = request.package
     if package is None:
-        return f"edgepack.models.{app_text.snake(request.model_name, 'model')}"
+        return f"edgepack.models.{app_text.package_word(request.model_name, 'model')}"
     if not app_text.is_java_package(package):
         raise UsageError(
             f"--package {package} is no name of a Kotlin package",

