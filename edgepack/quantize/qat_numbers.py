@@ -15,6 +15,7 @@ from edgepack.quantize.params import FAINT, WeightGrid
 from edgepack.types import DType
 
 LIMITS = {DType.INT8: (-128.0, 127.0), DType.INT16: (-32768.0, 32767.0)}
+SIGN_WINDOW = 3.0  # of weights over their scale, within which their signs have a gradient
 _TINY = 1e-30  # below it a scale is that of a tensor of zeros
 _LEAST_SCALE = 1.1754944e-38  # the smallest normal float32, as in `params.weight_scales`
 _ONE = 2.0**31  # of the multiplier's fraction
@@ -131,6 +132,10 @@ def weight_grid(
         scale = tf.maximum(scale, tf.stop_gradient(tf.reshape(least, shape)))
     smooth = clipped / scale
     whole = 2.0 * tf.floor(smooth / 2.0) + 1.0 if grid.odd else tf.round(smooth)
+    if grid.odd and grid.largest == 1:
+        # about half of the weights lie beyond a clip of signs, and may still change theirs
+        wide = weights / tf.stop_gradient(scale)
+        return straight_through(tf.clip_by_value(wide, -SIGN_WINDOW, SIGN_WINDOW), whole), scale
     units = tf.clip_by_value(straight_through(smooth, whole), -levels, levels)
     return units, scale
 

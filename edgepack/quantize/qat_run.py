@@ -186,7 +186,7 @@ class Run:
             least = tf.cast(wide[0] * (bias_step(x.grid.dtype) / wide[1]), tf.float32)
         units, scale = weight_grid(weights, self.owner.clip(key), form, axis, least)
         if key in self.owner.books:
-            units = self.owner.books[key].units(weights / scale)
+            units = self.owner.books[key].units(weights / tf.stop_gradient(scale))
         scales = x.grid.scale * tf.reshape(scale, (-1,))
         total = function(x.units, units, node.options)
         if key in self.owner.signs:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgepack.quantize.books import VECTOR, make_book
-from edgepack.quantize.qat_numbers import straight_through
+from edgepack.quantize.qat_numbers import SIGN_WINDOW, straight_through
 from edgepack.types import Array
 
 _MOMENTUM = 0.95  # of statistics: what each further batch leaves of the average
@@ -93,9 +93,9 @@ class Book:
 
         smooth = tf.clip_by_value(self.centres.value, -1.0, 1.0)
         vectors = straight_through(smooth, signs(smooth))
-        scaled = tf.clip_by_value(scaled, -1.0, 1.0)
-        groups = tf.reshape(scaled, (-1, VECTOR))
+        groups = tf.reshape(tf.clip_by_value(scaled, -1.0, 1.0), (-1, VECTOR))
         nearest = tf.argmax(tf.matmul(groups, vectors, transpose_b=True), axis=1)
         found = tf.reshape(tf.gather(vectors, nearest), tf.shape(scaled))
         # the gradient goes to the vectors and, as with single signs, to the weights
-        return found + (scaled - tf.stop_gradient(scaled))
+        wide = tf.clip_by_value(scaled, -SIGN_WINDOW, SIGN_WINDOW)
+        return found + (wide - tf.stop_gradient(wide))
