@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -41,6 +41,7 @@ class Splittable:
     ladder: tuple[Rung, ...]
     full: tuple[int, ...]
     seed: int
+    _made: dict[tuple[int, ...], Factors] = field(default_factory=dict)
 
     def at_energy(self, energy: float) -> Rung | None:
         """The first rung that keeps as much; None: the layer stays whole."""
@@ -60,7 +61,12 @@ class Splittable:
         return Rung(ranks, weights, np.nan) if weights < self.kernel.size else None
 
     def factors(self, rung: Rung) -> Factors:
-        """The kernels in place of this layer's."""
+        """The kernels in place of this layer's; solved for once."""
+        if rung.ranks not in self._made:
+            self._made[rung.ranks] = self._factors(rung)
+        return self._made[rung.ranks]
+
+    def _factors(self, rung: Rung) -> Factors:
         if self.form == "cp":
             return cp(self.kernel, rung.ranks[0], self.seed)
         if self.form == "tucker2":
