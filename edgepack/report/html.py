@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from html import escape
 
 from edgepack.report.figures import (
@@ -17,20 +17,9 @@ from edgepack.report.figures import (
     speed_rows,
     target_text,
 )
+from edgepack.report.parts import page, section, table
 from edgepack.report.schema import Layer, RunReport
 from edgepack.report.several import Line, overview
-
-_STYLE = """
-:root { color-scheme: light dark; --line: #8884; --bar: #3b82f6; --good: #16a34a; --bad: #dc2626 }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.6rem; margin-bottom: 0 } h2 { font-size: 1.1rem; margin-top: 2rem }
-table { border-collapse: collapse; width: 100% }
-th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: left }
-th.n, td.n { text-align: right; font-variant-numeric: tabular-nums }
-.good { color: var(--good) } .bad { color: var(--bad); font-weight: 600 } .dim { opacity: .7 }
-.bar { background: var(--bar); height: .7rem; min-width: 1px; border-radius: 2px }
-td.w { width: 26% } code { overflow-wrap: anywhere }
-"""
 
 
 def render_html(report: RunReport) -> str:
@@ -51,34 +40,23 @@ def render_pages(reports: Sequence[RunReport]) -> str:
     return page(title, [x for x in (first, *map(_run, reports)) if x])
 
 
-def page(title: str, parts: Sequence[str]) -> str:
-    """A whole page of parts that are HTML already; the title is escaped here."""
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(parts)
-        + "\n</body>\n</html>\n"
-    )
-
-
 def _overview(reports: Sequence[RunReport]) -> str:
     shown = overview(
         [Line(r.target.id, r, r.failure.error if r.failure is not None else None) for r in reports]
     )
-    body = _table(shown.titles, shown.rows, right=shown.right)
+    body = table(shown.titles, shown.rows, right=shown.right)
     return f"<h1>{len(reports)} runs</h1>\n{body}"
 
 
 def _run(report: RunReport) -> str:
     sections = [
         _head(report),
-        _section("Speed", _speed(report)),
-        _section("Phone", _phone(report)),
-        _section("Memory", _table(["", "bytes"], size_rows(report), right={1})),
-        _section("Layers", _layers(report.layers)),
-        _section("Operators, profiled in a run of their own", _operators(report)),
-        _section("How it was made", _table(["", ""], _provenance(report), right=set())),
+        section("Speed", _speed(report)),
+        section("Phone", _phone(report)),
+        section("Memory", table(["", "bytes"], size_rows(report), right={1})),
+        section("Layers", _layers(report.layers)),
+        section("Operators, profiled in a run of their own", _operators(report)),
+        section("How it was made", table(["", ""], _provenance(report), right=set())),
     ]
     return "\n".join(s for s in sections if s)
 
@@ -102,7 +80,7 @@ def _speed(report: RunReport) -> str:
     if report.host is not None:
         host = f"host: {report.host.runtime} {report.host.version}, {report.host.threads} thread(s)"
     rows = [(r.what, r.device, r.host) for r in speed_rows(report)]
-    return _table(["", f"device: {report.target.id}", host], rows, right={1, 2})
+    return table(["", f"device: {report.target.id}", host], rows, right={1, 2})
 
 
 def _phone(report: RunReport) -> str:
@@ -114,13 +92,13 @@ def _phone(report: RunReport) -> str:
     rows += [("flags", " ".join(phone.flags))] if phone.flags else []
     lines = [f"<p>{escape(text)}</p>" for text in phone_lines(report)]
     lines += [f'<p class="bad">warning: {escape(text)}</p>' for text in phone.warnings]
-    return "\n".join((_table(("", ""), rows, right=set()), *lines))
+    return "\n".join((table(("", ""), rows, right=set()), *lines))
 
 
 def _operators(report: RunReport) -> str:
     ops = () if report.phone is None else report.phone.ops
     rows = [(op.op, op.name, microseconds(op.average_us), str(op.calls)) for op in ops]
-    return _table(("op", "name", "mean", "calls"), rows, right={2, 3})
+    return table(("op", "name", "mean", "calls"), rows, right={2, 3})
 
 
 def _layers(layers: Sequence[Layer]) -> str:
@@ -173,25 +151,3 @@ def _provenance(report: RunReport) -> list[tuple[str, str]]:
     if report.host is not None and report.host.cpu is not None:
         rows.append(("host CPU", report.host.cpu))
     return rows
-
-
-def _section(title: str, body: str) -> str:
-    return f"<h2>{escape(title)}</h2>\n{body}" if body else ""
-
-
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, right: Set[int]) -> str:
-    """A table of text, which is escaped; nothing where there are no rows."""
-    if not rows:
-        return ""
-
-    def cell(tag: str, index: int, text: str) -> str:
-        mark = ' class="n"' if index in right else ""
-        shown = escape(text.lstrip())
-        indent = "&emsp;" if text.startswith("  ") else ""
-        return f"<{tag}{mark}>{indent}{shown}</{tag}>"
-
-    head = "".join(cell("th", i, t) for i, t in enumerate(titles))
-    body = "\n".join(
-        f"<tr>{''.join(cell('td', i, t) for i, t in enumerate(row))}</tr>" for row in rows
-    )
-    return f"<table>\n<tr>{head}</tr>\n{body}\n</table>"
