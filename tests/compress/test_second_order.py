@@ -182,11 +182,11 @@ def test_the_diagonal_for_classes_against_its_sum_over_all_labels() -> None:
     for i, c in itertools.product(range(12), range(3)):
         one = Samples((x[i : i + 1],), np.array([c]))
         exact += probabilities[i, c] * diagonal(model, [kernel], one, "fisher", None, 0)[0] / 12
-    many = Samples((np.repeat(x, 150, axis=0),), np.zeros(1800, np.int64))
+    many = Samples((np.repeat(x, 60, axis=0),), np.zeros(720, np.int64))
     drawn = diagonal(model, [kernel], many, "gauss_newton", None, seed=0)[0]
-    # 1,800 draws: a standard deviation of some percent of the larger entries
-    np.testing.assert_allclose(drawn, exact, atol=0.15 * exact.max())
-    assert np.corrcoef(drawn.ravel(), exact.ravel())[0, 1] > 0.99
+    # 720 draws: a standard deviation of some percent of the larger entries
+    np.testing.assert_allclose(drawn, exact, atol=0.2 * exact.max())
+    assert np.corrcoef(drawn.ravel(), exact.ravel())[0, 1] > 0.98
 
 
 @pytest.mark.needs_tf
@@ -214,6 +214,7 @@ def test_both_prune_to_the_share_and_are_repeatable() -> None:
         np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.slow
 @pytest.mark.needs_tf
 @pytest.mark.parametrize("method", [prune_obd, prune_obs], ids=["obd", "obs"])
 def test_a_stopped_step_ends_as_if_undisturbed(method: Any, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ CORES = {
     "dsp": Isa(frozenset({"dsp"}), optimize="speed"),
     "plain": Isa(frozenset(), optimize="speed"),
 }
+BOTH = pytest.mark.parametrize("core", ["dsp", pytest.param("plain", marks=pytest.mark.slow)])
 
 
 class Pruned(Weighted):
@@ -92,7 +93,7 @@ def force(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edgepack.emit.program, "code_weights", code)
 
 
-@pytest.mark.parametrize("core", CORES)
+@BOTH
 def test_dense_layers(core: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     force(monkeypatch)
     rng = np.random.default_rng(0)
@@ -102,7 +103,7 @@ def test_dense_layers(core: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     climb(cases, tmp_path)
 
 
-@pytest.mark.parametrize("core", CORES)
+@BOTH
 def test_convolutions(core: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     force(monkeypatch)
     rng = np.random.default_rng(0)
