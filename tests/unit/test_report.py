@@ -15,6 +15,7 @@ from edgepack.report.compare import compare_runs
 from edgepack.report.figures import microseconds, size
 from edgepack.report.html import render_html
 from edgepack.report.schema import RunReport, json_schema, read_run, schema_text, write_run
+from edgepack.report.several import Line, overview
 from edgepack.report.terminal import show_comparison, show_run
 
 
@@ -219,3 +220,87 @@ def test_figures_read_well() -> None:
         "-", "0.5 us", "999 us", "1.5 ms", "2.5 s",
     ]  # fmt: skip
     assert size(10_239) == "10,239 B" and size(10_240) == "10,240 B (10.0 KiB)"
+
+
+def phone(**changes: Any) -> dict[str, Any]:
+    """A phone's part of run.json."""
+    state = {
+        "thermal_status": 1,
+        "cpu_celsius": 61.0,
+        "battery_percent": 55,
+        "battery_celsius": 31.5,
+        "charging": False,
+        "battery_saver": False,
+        "clock_khz": 2_800_000,
+    }
+    return {
+        "serial": "R5<b>8",
+        "name": "Maker Phone 5",
+        "soc": "SoC 7",
+        "android": "14",
+        "abi": "arm64-v8a",
+        "emulated": False,
+        "program": "benchmark_model",
+        "variant": "XNNPACK (539 of 548 nodes)",
+        "flags": ["--use_xnnpack=true"],
+        "cpu_mask": "80",
+        "governor": "schedutil",
+        "latency_us": None,
+        "average_us": 145_528.0,
+        "warmup_runs": 3,
+        "peak_memory_kb": 75_172,
+        "before": state,
+        "after": state,
+        "warnings": ["the phone is throttled & warm"],
+        "ops": [{"op": "CONV_2D", "name": "net/conv", "average_us": 812.5, "calls": 1}],
+        **changes,
+    }
+
+
+def on_phone(**changes: Any) -> RunReport:
+    target = {**document()["target"], "id": "Maker Phone 5", "kind": "phone", "clock_hz": None}
+    return make(target=target, sizes=None, phone=phone(**changes))
+
+
+def test_a_phone_has_its_part_on_the_page() -> None:
+    page = render_html(on_phone())
+    for words in (
+        "<h2>Phone</h2>",
+        "benchmark_model (XNNPACK (539 of 548 nodes)); cores 7; governor schedutil",
+        "3 inferences of warm-up left out; mean 145.5 ms",
+        "clock 2800 MHz, thermal status 1, CPU 61 C, battery 55 %",
+        "warning: the phone is throttled &amp; warm",
+        "--use_xnnpack=true",
+        "<td>CONV_2D</td><td>net/conv</td>",
+        "812.5 us",
+    ):
+        assert words in page, words
+    assert "R5&lt;b&gt;8" in page and "<b>" not in page
+    assert "<h2>Phone</h2>" not in render_html(make())
+
+
+def test_what_makes_two_runs_on_phones_differ() -> None:
+    own = phone(program="edgepack", variant="dotprod", flags=[], average_us=None, cpu_mask=None)
+    target = on_phone().target.model_dump()
+    after = make(target=target, sizes=None, phone={**own, "warnings": []})
+    comparison = compare_runs(on_phone(), after)
+    for note in (
+        "different programs: benchmark_model (XNNPACK (539 of 548 nodes)) and edgepack (dotprod)",
+        "different cores: mask 80 and any",
+        "the first run's times: the phone is throttled & warm",
+    ):
+        assert note in comparison.notes, note
+    assert not any("governors" in note for note in comparison.notes)
+    rows = {row.name: (row.before, row.after) for row in comparison.rows}
+    assert rows["mean by benchmark_model"] == ("145.5 ms", "-")
+    assert rows["memory of the process"][0].startswith("76,976,128 B")
+
+
+def test_the_table_of_runs_leaves_out_what_nobody_has() -> None:
+    plain, mobile = make(), on_phone()
+    both = overview([Line("netduinoplus2", plain), Line("x", mobile), Line("lost", None, "gone")])
+    assert both.titles[0] == "on" and {"instructions", "latency", "host"} <= set(both.titles)
+    assert both.rows[1][both.titles.index("latency")] == "mean 145.5 ms"
+    assert both.rows[2][0] == "lost" and both.rows[2][-1] == "failed: gone"
+    one = overview([Line("x", mobile)])
+    assert "flash [B]" not in one.titles and one.rows[0][0] == "kws on Maker Phone 5"
