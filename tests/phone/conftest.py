@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from edgepack import cli
 from edgepack.pipeline.phone import build_phone
 from edgepack.toolchain.phone import phone_abi
-from tests.phone.lab import Lab, running_lab
+from tests.phone.lab import SHORT, Command, Lab, running_lab
 from tests.small_models import small_cnn
 
 TOOLS = ("adb", "qemu-aarch64-static", "aarch64-linux-gnu-gcc")
@@ -41,3 +42,24 @@ def small_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project.mkdir()
     build_phone(model, project, phone_abi("arm64-v8a"), "small")
     return project
+
+
+@pytest.fixture
+def command(
+    lab: Lab,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> Command:
+    for name, value in lab.server.env.items():
+        if name != "HOME":
+            monkeypatch.setenv(name, value)
+
+    def run(*words: object, expect: int = 0) -> str:
+        argv = ["bench", *map(str, words), *SHORT, "--work", str(tmp_path / "work")]
+        code = cli.run(argv)
+        said = capsys.readouterr()
+        assert code == expect, (code, said.out, said.err)
+        return said.out + said.err
+
+    return run

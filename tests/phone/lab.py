@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,9 @@ from edgepack.bench.project import BenchRequest
 from edgepack.link.adb_program import Adb, AdbTiming, find_adb
 from tests.phone.device import AdbServer, Phone
 
+REAL = {"ro.boot.qemu": "0"}  # a phone that does not say it is emulated, so that times are shown
+Command = Callable[..., str]
+SHORT = ("--min-secs", "0", "--min-runs", "3", "--warmup-ms", "0", "--no-host", "--cpus", "all")
 FAST = AdbTiming(quick=6.0, connect=4.0, transfer=6.0)
 
 

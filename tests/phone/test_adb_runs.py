@@ -4,46 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from edgepack import cli
 from edgepack.bench.project import bench
 from edgepack.pipeline.phone import build_phone
 from edgepack.report.schema import RunReport, read_run
 from edgepack.toolchain.phone import ABIS, phone_abi
 from tests.phone.device import Phone
-from tests.phone.lab import Lab, request_for
+from tests.phone.lab import REAL, Command, Lab, request_for
 from tests.phone.stand_in import write_stand_in
 from tests.small_models import small_cnn
 
 pytestmark = pytest.mark.needs_oracle
-REAL = {"ro.boot.qemu": "0"}  # a phone that does not say it is emulated, so that times are shown
-Command = Callable[..., str]
-SHORT = ("--min-secs", "0", "--min-runs", "3", "--warmup-ms", "0", "--no-host", "--cpus", "all")
-
-
-@pytest.fixture
-def command(
-    lab: Lab,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> Command:
-    for name, value in lab.server.env.items():
-        if name != "HOME":
-            monkeypatch.setenv(name, value)
-
-    def run(*words: object, expect: int = 0) -> str:
-        argv = ["bench", *map(str, words), *SHORT, "--work", str(tmp_path / "work")]
-        code = cli.run(argv)
-        said = capsys.readouterr()
-        assert code == expect, (code, said.out, said.err)
-        return said.out + said.err
-
-    return run
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ class Chain:
     def __init__(self, height: int, width: int, channels: int) -> None:
         self._rng = np.random.default_rng(11)
         self._model = ModelBuilder()
-        self._shape = (1, height, width, channels)
+        self._shape: tuple[int, ...] = (1, height, width, channels)
         self.samples = height * width * channels
         self._tensor = self._model.input("x", self._shape, "INT8", scale=0.1, zero_point=-7)
 
