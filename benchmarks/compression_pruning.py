@@ -42,6 +42,8 @@ _NONE = {"epochs": 0}
 
 def _cases() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {"trained on": {"method": "finetune", "finetune": _FIT}}
+    surgery = {"schedule": "polynomial", "every": 500, "stages": 1}
+    by_layer = {"scope": "layer"}
     for share in (0.9, 0.96):
         at = f"{100 * share:.0f} %"
         shared = {"sparsity": share, "scope": "global"}
@@ -50,12 +52,19 @@ def _cases() -> dict[str, dict[str, Any]]:
         found |= {
             f"magnitude, {at}, no training": {"method": "prune_magnitude", **alone},
             f"obd, {at}, no training": {"method": "prune_obd", **alone},
-            f"obs, {at}, no training": {"method": "prune_obs", **alone, "scope": "layer"},
+            f"obs, {at}, no training": {"method": "prune_obs", **alone},
+            f"magnitude, {at}, by layer, no training": {
+                "method": "prune_magnitude",
+                **alone,
+                **by_layer,
+            },
+            f"obs, {at}, by layer, no training": {"method": "prune_obs", **alone, **by_layer},
             f"magnitude, {at}": {"method": "prune_magnitude", **gradual},
             f"obd, {at}": {"method": "prune_obd", **gradual},
-            f"obs, {at}": {"method": "prune_obs", **gradual, "scope": "layer", "every": 500,
-                           "schedule": "polynomial", "stages": 1},
-        }  # fmt: skip
+            f"obs, {at}": {"method": "prune_obs", **gradual, **surgery},
+            f"magnitude, {at}, by layer": {"method": "prune_magnitude", **gradual, **by_layer},
+            f"obs, {at}, by layer": {"method": "prune_obs", **gradual, **surgery, **by_layer},
+        }
     found["magnitude, 50 to 90 %, by layer"] = {
         "method": "prune_magnitude", "initial_sparsity": 0.5, "sparsity": 0.9, "every": 50,
         "finetune": _FIT,
