@@ -12,7 +12,7 @@ from edgepack.convert.base import Request, Source, Stages
 from edgepack.convert.check import check_result
 from edgepack.convert.flatbuffer import read_model
 from edgepack.convert.layout_count import count_transposes
-from edgepack.convert.outputs import OUTPUTS, Output
+from edgepack.convert.outputs import OUTPUTS, QUANTIZED_TOLERANCE, Output
 from edgepack.convert.parity import LiteRt, compare, random_samples, real_samples
 from edgepack.convert.report import Parity
 from edgepack.convert.rewrites.table import Applied, rewrite
@@ -48,7 +48,7 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     if output.is_tflite:
         with stages("compare", "running source and result"):
             parity = _compare(request, source, written)
-    warnings += _judge(parity, output, source)
+    warnings += _judge(parity, output, _is_quantized(data))
     return {
         "source": source.description,
         "nodes": {
@@ -81,7 +81,14 @@ def _compare(request: Request, source: Source, data: bytes) -> list[Parity]:
     return [entry for entry in found if entry is not None]
 
 
-def _judge(parity: list[Parity], output: Output, source: Source) -> list[str]:
+def _is_quantized(data: bytes) -> bool:
+    """Whether an input or output of a model is stored in integers with a scale."""
+    main = read_model(data).subgraphs[0]
+    quants = [main.tensors[int(i)].quantization for i in (*main.inputs, *main.outputs)]
+    return any(q is not None and q.scale is not None and len(q.scale) > 0 for q in quants)
+
+
+def _judge(parity: list[Parity], output: Output, is_quantized: bool) -> list[str]:
     """What to say of the differences.
 
     Raises:
@@ -90,12 +97,14 @@ def _judge(parity: list[Parity], output: Output, source: Source) -> list[str]:
     if not parity:
         return ["the source could not be run here, so the result was not compared with it"]
     worst = max(parity, key=lambda entry: entry.max_relative)
-    is_float = all(spec.dtype.numpy.kind == "f" for spec in source.inputs)
-    if output.tolerance is not None and is_float and worst.max_relative > output.tolerance:
+    tolerance = output.tolerance
+    if tolerance is not None and is_quantized:
+        tolerance = max(tolerance, QUANTIZED_TOLERANCE)
+    if tolerance is not None and worst.max_relative > tolerance:
         raise ConversionError(
             f"the converted model does not compute what the source does: {worst}",
-            allowed=f"{output.tolerance:g} of the outputs' range",
-            next_step="report this model as a defect of the converter; --to tflite is the closest",
+            allowed=f"{tolerance:g} of the outputs' range",
+            next_step="report this model as a defect of the converter",
         )
     if worst.max_relative > output.notable:
         return [f"source and result differ: {worst}"]

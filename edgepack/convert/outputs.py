@@ -11,6 +11,8 @@ from edgepack.convert.report import Parity
 
 # Tolerances and notable differences: max |source - result| over the range of the source.
 FLOAT_TOLERANCE = 1e-4  # float32 in another order of additions stays far below it (docs/convert.md)
+# Steps of rounding that differ add up through a network; a wrong scale or layout is far beyond.
+QUANTIZED_TOLERANCE = 0.25
 FLOAT16_TOLERANCE = 5e-2  # 11 bits of every weight, through tens of layers
 FLOAT_NOTABLE = 1e-5
 FLOAT16_NOTABLE = 5e-3

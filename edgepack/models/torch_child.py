@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
@@ -110,8 +111,19 @@ def make_program(arguments: dict[str, Any], progress: Progress) -> dict[str, Any
 
         keras_child.save_keras(made, out / "model.keras")
         return {"name": "model.keras"}
+    if "torch" not in sys.modules:
+        raise not_a_model(made, arguments)
     save_program(made, out / "model.pt2", arguments)
     return {"name": "model.pt2"}
+
+
+def not_a_model(made: Any, arguments: dict[str, Any]) -> ConfigError:
+    """The error of a function that returned something else than a model."""
+    return ConfigError(
+        f"{arguments['function']} returned a {type(made).__name__}",
+        allowed="a torch.export.ExportedProgram, a tuple (torch.nn.Module, its inputs), or a "
+        "keras.Model",
+    )
 
 
 def save_program(made: Any, target: Path, arguments: dict[str, Any]) -> None:
@@ -131,9 +143,5 @@ def save_program(made: Any, target: Path, arguments: dict[str, Any]) -> None:
             traceback.print_exc()
             raise ConversionError(f"torch.export.export failed: {_first(error)}") from error
     if not isinstance(made, torch.export.ExportedProgram):
-        raise ConfigError(
-            f"{arguments['function']} returned a {type(made).__name__}",
-            allowed="a torch.export.ExportedProgram, a tuple (torch.nn.Module, its inputs), or a "
-            "keras.Model",
-        )
+        raise not_a_model(made, arguments)
     torch.export.save(made, str(target))

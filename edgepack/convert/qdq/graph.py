@@ -293,6 +293,10 @@ class Reader:
             stored = found if found.quant is not None else self._stored(source, quant)
             self.constants[node.output[0]] = stored
             return
+        if quant.scale.size != 1:
+            raise UnsupportedError(
+                f"node {node.name} dequantizes an activation per channel", next_step=_ADVICE
+            )
         known = self.quants.setdefault(source, quant)
         if not known.same(quant):
             raise UnsupportedError(
