@@ -131,7 +131,10 @@ def weight_grid(
             shape[axis] = -1
         scale = tf.maximum(scale, tf.stop_gradient(tf.reshape(least, shape)))
     smooth = clipped / scale
-    whole = 2.0 * tf.floor(smooth / 2.0) + 1.0 if grid.odd else tf.round(smooth)
+    # in double as `params.store_weights`: float32 moves one tie in some hundred thousands
+    wide = tf.cast(clipped, tf.float64) / tf.cast(scale, tf.float64)
+    whole = 2.0 * tf.floor(wide / 2.0) + 1.0 if grid.odd else tf.round(wide)
+    whole = tf.cast(whole, tf.float32)
     if grid.odd and grid.largest == 1:
         # about half of the weights lie beyond a clip of signs, and may still change theirs
         wide = weights / tf.stop_gradient(scale)
