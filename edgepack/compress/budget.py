@@ -14,7 +14,7 @@ from edgepack.compress.shrink import shrink
 from edgepack.errors import ConfigError, UnsupportedError
 
 Budget = dict[Figure, float]
-_TRIES = 5
+_TRIES = 8
 # A network that uses this share of its budget is close enough to stop building; a channel more or
 # less is often as much.
 _CLOSE = 0.98
