@@ -75,6 +75,10 @@ class Chain:
         else:
             self._weighted(layer)
 
+    def weights(self, layer: Layer, shape: tuple[int, ...]) -> Array:
+        """The weights of a layer as stored."""
+        return weights_of(self.rng, shape, layer.form, layer.unit)
+
     def _flatten(self) -> None:
         made = (self.shape[0], int(np.prod(self.shape[1:])))
         wanted = self.model.const(np.array(made, np.int32), "INT32")
@@ -99,7 +103,7 @@ class Chain:
     def _weighted(self, layer: Layer) -> None:
         n, conv = layer.filters, layer.kind == "conv"
         w_shape = (n, *layer.kernel, self.shape[-1]) if conv else (n, self.shape[-1])
-        weights = weights_of(self.rng, w_shape, layer.form, layer.unit)
+        weights = self.weights(layer, w_shape)
         scale, out_scale, zero = self._scales(layer, int(np.prod(w_shape[1:])))
         handles: list[int | None] = [self.tensor]
         handles.append(self.model.const(weights, "INT8", scale, axis=0))
