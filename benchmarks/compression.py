@@ -173,6 +173,34 @@ def compressed(
     return done, (before + time.perf_counter() - started) / 60
 
 
+def figures(
+    network: ModelHandle, steps: list[dict[str, Any]], data: Parts, asked: Options, name: str
+) -> dict[str, Any]:
+    """All figures of a recipe whose network is quantized to int8: those of `final` only if asked.
+
+    Args:
+        network: what it starts from.
+        steps: as `[[compress]]` tables have them.
+        data: both files.
+        asked: the command line.
+        name: of the case.
+    """
+    done, minutes = compressed(network, steps, data.choose, asked, name)
+    first, last = done.report["steps"][0]["before"], done.report["steps"][-1]["after"]
+    found: dict[str, Any] = {
+        "steps": steps,
+        "minutes": round(minutes, 1),
+        "held out before": first["test"]["value"],
+        "held out": last["test"]["value"],
+        "macs": last["macs"],
+        "parameters": last["parameters"],
+    }
+    if asked.final:
+        found["test"] = accuracy(done.handle.path, data.final)
+        found["device"] = on_device(done.handle.path, data.final, asked.work / "device")
+    return found
+
+
 def evaluate(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Task: the score of a Keras file on the test split of a data file. `model`, `data`."""
     from edgepack.models import keras_child

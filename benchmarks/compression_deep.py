@@ -104,6 +104,7 @@ _POLYNOMIAL = {
 CASES: dict[str, Case] = {
     "lenet300 uncompressed": Case("lenet300", _alone(8), PLAIN),
     "lenet300 polynomial 50-90": Case("lenet300", (_POLYNOMIAL,), ()),
+    "lenet300 95, 3 bits": Case("lenet300", _coded(0.95, 3, {"*2/kernel": 4}, 24)),
     "lenet300 96, 3 bits": Case("lenet300", _coded(0.96, 3, {"*2/kernel": 4}, 16)),
     "lenet300 95, 3 bits, shifted": Case(
         "lenet300", _coded(0.95, 3, {"*2/kernel": 4}, 16, shift=1)

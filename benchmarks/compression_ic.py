@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.compression import (
-    Options,
-    Parts,
     accuracy,
     cifar,
-    compressed,
+    figures,
     on_device,
     options,
     parts,
@@ -72,27 +70,6 @@ CASES: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def one(name: str, network: Path, data: Parts, asked: Options) -> dict[str, Any]:
-    """All figures of one case."""
-    start = network
-    if name != CONTROL:
-        start = asked.work / CONTROL / "model.keras"
-    done, minutes = compressed(load_model(start), CASES[name], data.choose, asked, name)
-    first, last = done.report["steps"][0]["before"], done.report["steps"][-1]["after"]
-    found: dict[str, Any] = {
-        "steps": CASES[name],
-        "minutes": round(minutes, 1),
-        "held out before": first["test"]["value"],
-        "held out": last["test"]["value"],
-        "macs": last["macs"],
-        "parameters": last["parameters"],
-    }
-    if asked.final:
-        found["test"] = accuracy(done.handle.path, data.final)
-        found["device"] = on_device(done.handle.path, data.final, asked.work / "device")
-    return found
-
-
 def main() -> None:
     """Run the cases that are named, or all."""
     asked = options(__doc__ or "", list(CASES))
@@ -101,12 +78,11 @@ def main() -> None:
     data = parts(cifar(folder), HELD_OUT, asked.work, "cifar")
     result = RESULT if asked.final else asked.work / RESULT.name
     for name in asked.cases:
-        store(result, name, one(name, network, data, asked))
+        start = network if name == CONTROL else asked.work / CONTROL / "model.keras"
+        store(result, name, figures(load_model(start), CASES[name], data, asked, name))
     if asked.final:
-        figures = on_device(
-            folder / "mlperf_tiny" / "ic_float32.tflite", data.final, asked.work / "device"
-        )
-        store(result, "as it is", {"test": accuracy(network, data.final), "device": figures})
+        device = on_device(network, data.final, asked.work / "device")
+        store(result, "as it is", {"test": accuracy(network, data.final), "device": device})
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 `python -m benchmarks.compression_kws [CASE ...] --work FOLDER [--final]`. Its training data are not
 at hand, only the 1,000 samples of the benchmark's accuracy set. Of samples 0 to 199 the first 150
-are mixed, moved in time and disturbed into 12,000, from which the pruned network learns what the
+are mixed, moved in time and disturbed into 6,000, from which the pruned network learns what the
 published float one says of them; 50 are held out to choose by; 200 to 999 are looked at by
 `--final` alone. The result is compression_kws.json.
 """
@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.compression import (
-    Options,
     Parts,
     accuracy,
-    compressed,
+    figures,
     on_device,
     options,
     real_data,
@@ -34,7 +33,7 @@ from edgepack.types import Array
 RESULT = Path(__file__).with_name("compression_kws.json")
 SCALE, ZERO_POINT = np.float32(0.5847029), 83  # of the stored samples, as their README states
 BASE, CHOSEN = 150, 200
-MADE = 12_000
+MADE = 6_000
 _BLOCKS = 4
 
 
@@ -62,8 +61,8 @@ def _steps(ratio: float, epochs: int) -> list[dict[str, Any]]:
 
 
 CASES: dict[str, list[dict[str, Any]]] = {
-    "half": _steps(0.56, 10),
-    "third": _steps(0.4, 10),
+    "half": _steps(0.56, 8),
+    "third": _steps(0.4, 8),
 }
 
 
@@ -140,23 +139,6 @@ def disturbed(base: Array, count: int) -> Array:
     return np.asarray(mixed, np.float32)
 
 
-def one(name: str, start: ModelHandle, data: Parts, asked: Options) -> dict[str, Any]:
-    """All figures of one case."""
-    done, minutes = compressed(start, CASES[name], data.choose, asked, f"kws {name}")
-    first, last = done.report["steps"][0]["before"], done.report["steps"][-1]["after"]
-    found: dict[str, Any] = {
-        "steps": CASES[name],
-        "minutes": round(minutes, 1),
-        "held out before": first["test"]["value"],
-        "held out": last["test"]["value"],
-        "macs": last["macs"],
-    }
-    if asked.final:
-        found["test"] = accuracy(done.handle.path, data.final)
-        found["device"] = on_device(done.handle.path, data.final, asked.work / "device")
-    return found
-
-
 def main() -> None:
     """Run the cases that are named, or all."""
     asked = options(__doc__ or "", list(CASES))
@@ -164,10 +146,10 @@ def main() -> None:
     start, data = original(folder, asked.work), parted(folder, asked.work)
     result = RESULT if asked.final else asked.work / RESULT.name
     for name in asked.cases:
-        store(result, name, one(name, start, data, asked))
+        store(result, name, figures(start, CASES[name], data, asked, f"kws {name}"))
     if asked.final:
-        figures = on_device(start.path, data.final, asked.work / "device")
-        store(result, "as it is", {"test": accuracy(start.path, data.final), "device": figures})
+        device = on_device(start.path, data.final, asked.work / "device")
+        store(result, "as it is", {"test": accuracy(start.path, data.final), "device": device})
 
 
 if __name__ == "__main__":
