@@ -68,6 +68,20 @@ def test_lost_while_it_runs_and_found_again(
         assert len(report.interruptions) == 1
 
 
+@pytest.mark.parametrize("phase", [pytest.param(p, marks=pytest.mark.slow) for p in BEFORE])
+def test_gone_for_good_before_the_program_is_there(
+    lab: Lab, small_project: Path, tmp_path: Path, phase: str
+) -> None:
+    phone = lab.phone()
+    adb = lab.connected(phone)
+    phone.faults.append(Fault(phase, "vanish"))
+    with pytest.raises(PhoneLostError) as caught:
+        bench(request_for(small_project, adb, phone, tmp_path, patience=1.0))
+    assert phone.fired and not (tmp_path / "run.json").exists()
+    for folder in phone.left():
+        assert f"rm -rf /data/local/tmp/{folder}" in caught.value.message
+
+
 @pytest.mark.parametrize("phase", [pytest.param(p, marks=pytest.mark.slow) for p in DURING])
 def test_gone_for_good(lab: Lab, small_project: Path, tmp_path: Path, phase: str) -> None:
     phone = lab.phone()
