@@ -115,7 +115,11 @@ def test_a_phone_without_the_shell_protocol_is_too_old(any_lab: Lab) -> None:
         ("disconnect", PhoneLostError),
     ],
 )
-@pytest.mark.parametrize("features", [FILES_STAT2, FILES_ZSTD], ids=["plain", "zstd"])
+@pytest.mark.parametrize(
+    "features",
+    [pytest.param(FILES_STAT2, marks=pytest.mark.slow), FILES_ZSTD],
+    ids=["plain", "zstd"],
+)
 def test_what_goes_wrong_has_the_same_type_in_every_release(
     any_lab: Lab, tmp_path: Path, features: str, act: Act, error: type[EdgepackError]
 ) -> None:
@@ -143,6 +147,7 @@ def test_phones_that_cannot_be_used(any_lab: Lab) -> None:
         choose_phone(adb, phone.address)
 
 
+@pytest.mark.slow
 @pytest.mark.needs_oracle
 def test_a_whole_run(any_lab: Lab, small_project: Path, tmp_path: Path) -> None:
     phone = any_lab.phone(features=FILES_ZSTD)
