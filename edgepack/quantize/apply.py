@@ -7,25 +7,20 @@ from typing import Any
 import numpy as np
 
 from edgepack.convert.rewrites.editor import Editor
-from edgepack.errors import UnsupportedError
 from edgepack.ops.shared.int4 import pack_int4
+from edgepack.quantize.apply_recurrent import apply_lstm, apply_svdf
 from edgepack.quantize.finish import drop_unused, set_versions
-from edgepack.quantize.float_lstm import SLOTS as LSTM_SLOTS
 from edgepack.quantize.layers import Adjustments, Layer, layer_at
 from edgepack.quantize.params import (
-    INT8_WEIGHTS,
     QParams,
     activation_params,
-    store_weights,
-    weight_scales,
 )
 from edgepack.quantize.plan import OpKey, Params, Plan
 from edgepack.quantize.policy import WEIGHTED, Weighted, few_outputs
 from edgepack.quantize.schemes import OpScheme
-from edgepack.quantize.svdf import SVDF_OP, SVDF_SLOTS, time_scale
+from edgepack.quantize.svdf import SVDF_OP
 from edgepack.types import Array, DType
 
-_LSTM_INPUTS = 24  # with those of layer normalization
 _RELU_N1_TO_1 = 2  # of ActivationFunctionType in TFLite's schema
 
 
@@ -41,10 +36,12 @@ def apply_plan(
             the operators inside have.
         adjustments: weights and biases that are not just rounded to the nearest.
     """
-    _Applier(model, plan, adjustments or Adjustments()).run(io)
+    Applier(model, plan, adjustments or Adjustments()).run(io)
 
 
-class _Applier:
+class Applier:
+    """A plan being carried out on a model."""
+
     def __init__(self, model: Any, plan: Plan, adjustments: Adjustments) -> None:
         self.model, self.plan = model, plan
         self.editor = Editor(model)
@@ -68,7 +65,7 @@ class _Applier:
                 self._result(g, position, params, ends.setdefault(g, []))
         for (g, tensor), params in self.plan.tensors.items():
             if params is not None:
-                self._set(self.model.subgraphs[g].tensors[tensor], params)
+                self.set_params(self.model.subgraphs[g].tensors[tensor], params)
         for g, listed in enumerate(operators):
             graph = self.model.subgraphs[g]
             graph.operators = [
@@ -88,9 +85,9 @@ class _Applier:
         op = self.plan.names[g, position][0]
         inputs = [int(i) for i in operator.inputs]
         if op == "UNIDIRECTIONAL_SEQUENCE_LSTM" and not scheme.is_float:
-            self._lstm(g, position, operator, inputs)
+            apply_lstm(self, g, position, operator, inputs)
         elif op == SVDF_OP and not scheme.is_float:
-            self._svdf(g, position, operator, inputs)
+            apply_svdf(self, g, position, operator, inputs)
         elif not scheme.is_float:
             self._weights(g, position, op, inputs, scheme)
         for slot, tensor in enumerate(inputs):
@@ -114,7 +111,7 @@ class _Applier:
             if value is None or wanted is None:
                 return tensor
             stored = wanted.store(value)
-            return self._constant(g, tensor, stored, wanted.dtype, [wanted.scale], 0, wanted)
+            return self.constant(g, tensor, stored, wanted.dtype, [wanted.scale], 0, wanted)
         has = self.plan.tensors[g, tensor]
         if has == wanted:
             return tensor
@@ -131,7 +128,7 @@ class _Applier:
         name = f"{self.editor.tensor_name(graph, tensor)}_{suffix}"
         made = self.editor.add_tensor(graph, self.editor.shape(graph, tensor), tensor, name)
         graph.tensors[made].shapeSignature = graph.tensors[tensor].shapeSignature
-        self._set(graph.tensors[made], wanted)
+        self.set_params(graph.tensors[made], wanted)
         op = "DEQUANTIZE" if wanted is None else "QUANTIZE"
         return made, self.editor.operator(op, [tensor], [made])
 
@@ -159,7 +156,7 @@ class _Applier:
             unique: tuple[Any, ...] = (scales.tobytes(), None if given is None else given.tobytes())
             stored = layer.nearest() if given is None else given
             tensor = inputs[slots.weights]
-            inputs[slots.weights] = self._constant(
+            inputs[slots.weights] = self.constant(
                 g, tensor, stored, layer.grid.dtype, scales, layer.axis or 0, unique
             )
         self._layer_bias(key, inputs, slots, source, scales, scheme)
@@ -167,13 +164,13 @@ class _Applier:
     def _signs(self, layer: Layer, inputs: list[int], slots: Weighted) -> None:
         """A layer that stores the sign of its sums: int8 whose outputs all saturate."""
         g, like, bias = layer.key[0], inputs[slots.weights], layer.sign_bias()
-        inputs[slots.weights] = self._constant(
+        inputs[slots.weights] = self.constant(
             g, like, layer.nearest(), layer.grid.dtype, layer.scales, 0, ("signs", layer.key)
         )
         inputs += [-1] * (slots.bias + 1 - len(inputs))
         scale = np.float32(layer.source.scale) * layer.scales
         like = inputs[slots.bias] if inputs[slots.bias] >= 0 else like
-        inputs[slots.bias] = self._constant(
+        inputs[slots.bias] = self.constant(
             g, like, bias, DType.INT32, scale, 0, ("signs", layer.key)
         )
 
@@ -195,99 +192,19 @@ class _Applier:
             return
         wide = scheme.activation is DType.INT16
         factors = np.float32(source.scale) * scales
-        made = self._bias(g, like if like >= 0 else inputs[slots.weights], bias, factors, wide)
+        made = self.bias(g, like if like >= 0 else inputs[slots.weights], bias, factors, wide)
         inputs += [-1] * (slots.bias + 1 - len(inputs))
         inputs[slots.bias] = made
 
-    def _bias(self, g: int, tensor: int, bias: Array, scales: Array, wide: bool) -> int:
+    def bias(self, g: int, tensor: int, bias: Array, scales: Array, wide: bool) -> int:
+        """A bias as a constant, named like `tensor`, of 64 bits where it is `wide`."""
         dtype = DType.INT64 if wide else DType.INT32
         limit = 2**39 if wide else 2**31 - 1
         stored = np.rint(bias.astype(np.float64) / scales.astype(np.float64)).clip(-limit, limit)
         values = stored.astype(dtype.numpy)
-        return self._constant(
+        return self.constant(
             g, tensor, values, dtype, scales, 0, (scales.tobytes(), values.tobytes())
         )
-
-    def _lstm(self, g: int, position: int, operator: Any, inputs: list[int]) -> None:
-        """Weights per tensor; biases on the scale of input x weights (TFLite's integer LSTM)."""
-        graph = self.model.subgraphs[g]
-        source = self.plan.slots[g, position, 0]
-        assert source is not None
-        for weights, recurrent, bias in zip(
-            LSTM_SLOTS.weights, LSTM_SLOTS.recurrent, LSTM_SLOTS.bias, strict=True
-        ):
-            scale = np.ones(1, np.float32)
-            for slot in (recurrent, weights):
-                value = self.editor.constant(graph, inputs[slot])
-                assert value is not None
-                scale = weight_scales(value, INT8_WEIGHTS, None)
-                stored = store_weights(value, scale, INT8_WEIGHTS, None)
-                inputs[slot] = self._constant(
-                    g, inputs[slot], stored, DType.INT8, scale, 0, "weights"
-                )
-            units = self.editor.shape(graph, inputs[weights])[0]
-            found = self.editor.constant(graph, inputs[bias]) if inputs[bias] >= 0 else None
-            tensor = inputs[bias] if inputs[bias] >= 0 else inputs[weights]
-            wide = source.dtype is DType.INT16
-            inputs[bias] = self._bias(
-                g,
-                tensor,
-                np.zeros(units, np.float32) if found is None else found,
-                np.float32(source.scale) * scale,
-                wide,
-            )
-        operator.intermediates = np.array(self._intermediates(graph, position, inputs), np.int32)
-        inputs += [-1] * (_LSTM_INPUTS - len(inputs))  # TFLM counts them
-
-    def _svdf(self, g: int, position: int, operator: Any, inputs: list[int]) -> None:
-        """Feature weights int8, those over time int16, each with one scale; the bias int32."""
-        graph = self.model.subgraphs[g]
-        feature, time = (
-            self.editor.constant(graph, inputs[slot])
-            for slot in (SVDF_SLOTS.feature, SVDF_SLOTS.time)
-        )
-        if feature is None or time is None:
-            name = self.plan.names[g, position][1]
-            raise UnsupportedError(
-                f"SVDF {name!r}: its weights are computed, which no integer kernel takes"
-            )
-        scale = weight_scales(feature, INT8_WEIGHTS, None)
-        stored = store_weights(feature, scale, INT8_WEIGHTS, None)
-        inputs[SVDF_SLOTS.feature] = self._constant(
-            g, inputs[SVDF_SLOTS.feature], stored, DType.INT8, scale, 0, "feature"
-        )
-        steps = QParams(DType.INT16, float(time_scale(time, int(operator.builtinOptions.rank))), 0)
-        inputs[SVDF_SLOTS.time] = self._constant(
-            g, inputs[SVDF_SLOTS.time], steps.store(time), DType.INT16, [steps.scale], 0, steps
-        )
-        state = self.plan.tensors[g, inputs[SVDF_SLOTS.state]]
-        assert state is not None
-        like = inputs[SVDF_SLOTS.bias]
-        bias = self.editor.constant(graph, like) if like >= 0 else None
-        if bias is None:  # TFLite Micro's kernel needs one
-            bias = np.zeros(len(feature) // int(operator.builtinOptions.rank), np.float32)
-            like = inputs[SVDF_SLOTS.feature]
-        factor = np.float32(state.scale) * np.array([steps.scale], np.float32)
-        inputs[SVDF_SLOTS.bias] = self._bias(g, like, bias, factor, False)
-
-    def _intermediates(self, graph: Any, position: int, inputs: list[int]) -> list[int]:
-        """The five tensors that LiteRT wants described; a plain LSTM uses the scale of the last."""
-        from ai_edge_litert import schema_py_generated as schema
-
-        g = next(i for i, other in enumerate(self.model.subgraphs) if other is graph)
-        hidden = self.plan.tensors[g, inputs[LSTM_SLOTS.hidden]]
-        made = []
-        gate = QParams(DType.INT16, 2.0**-12, 0)  # Q3.12, which sigmoid and tanh read
-        for number, params in enumerate((gate, gate, gate, gate, hidden)):
-            raw = schema.TensorT()
-            raw.shape = np.zeros(1, np.int32)  # no elements: TFLM demands it
-            raw.buffer = 0
-            raw.name = f"lstm_{g}_{position}_intermediate_{number}".encode()
-            raw.hasRank = True
-            self._set(raw, params)
-            graph.tensors.append(raw)
-            made.append(len(graph.tensors) - 1)
-        return made
 
     def _result(self, g: int, position: int, params: Params, ends: list[Any]) -> None:
         """A subgraph's output, converted if need be."""
@@ -297,7 +214,7 @@ class _Applier:
             value = self.editor.constant(graph, tensor)
             if value is None or params is None:
                 return
-            made = self._constant(
+            made = self.constant(
                 g, tensor, params.store(value), params.dtype, [params.scale], 0, params
             )
         else:
@@ -312,7 +229,7 @@ class _Applier:
 
     # -- tensors ------------------------------------------------------------------------------
 
-    def _constant(
+    def constant(
         self,
         g: int,
         like: int,
@@ -342,7 +259,8 @@ class _Applier:
         self.constants[key] = len(graph.tensors) - 1
         return self.constants[key]
 
-    def _set(self, raw: Any, params: Params) -> None:
+    def set_params(self, raw: Any, params: Params) -> None:
+        """Give a tensor its type and scale."""
         from ai_edge_litert import schema_py_generated as schema
 
         if params is None:
@@ -392,8 +310,8 @@ class _Applier:
         name = self.editor.tensor_name(graph, tensor)
         inner = self.editor.add_tensor(graph, self.editor.shape(graph, tensor), tensor, name)
         graph.tensors[inner].shapeSignature = raw.shapeSignature
-        self._set(graph.tensors[inner], has)
-        self._set(raw, _converted(has, io))
+        self.set_params(graph.tensors[inner], has)
+        self.set_params(raw, _converted(has, io))
         return inner
 
     def _redirect(self, graph: Any, tensor: int, inner: int) -> None:
