@@ -13,6 +13,7 @@ from edgepack.models.dataset import Samples
 from edgepack.models.keras_run import as_keras, outputs_of
 from edgepack.types import Array
 
+_FLOOR = 1e-12  # of the odds of a class: a sum of zeros could not be divided by
 Curvature = Literal["gauss_newton", "fisher"]
 
 
@@ -94,10 +95,21 @@ def _drawn(
         scores = outputs.reshape(len(outputs), -1).astype(np.float64)
         if not ends_in_softmax(model):
             scores = np.exp(scores - scores.max(axis=1, keepdims=True))
-        heights = np.cumsum(scores / scores.sum(axis=1, keepdims=True), axis=1)
-        drawn = (generator.random((len(scores), 1)) > heights[:, :-1]).sum(axis=1)
+        probabilities = scores / scores.sum(axis=1, keepdims=True)
+        # A sure network hardly ever draws another class than the first, and its gradient for that
+        # one is next to zero: draw by p (1 - p), about what a class contributes, and weigh.
+        parts = probabilities * (1.0 - probabilities) + _FLOOR
+        sums = parts.sum(axis=1, keepdims=True)
+        heights = np.cumsum(parts / sums, axis=1)
+        drawn = (generator.random((len(parts), 1)) > heights[:, :-1]).sum(axis=1)
+        rows = np.arange(len(drawn))
+        weights = np.sqrt(probabilities[rows, drawn] * sums[:, 0] / parts[rows, drawn])
         loss = loss_of(model, labels, None)
-        return (lambda out, y: tf.reduce_mean(loss(y, out))), drawn.astype(np.int64)
+
+        def weighted(out: Any, y: Any) -> Any:
+            return tf.reduce_mean(loss(tf.cast(y[:, 0], tf.int64), out) * y[:, 1])
+
+        return weighted, np.stack([drawn, weights], axis=1).astype(np.float32)
     signs = generator.choice(np.array([-1.0, 1.0], np.float32), outputs.shape)
     scale = np.float32(np.sqrt(2.0 / outputs[0].size))
     return (lambda out, y: tf.reduce_sum(out * y) * scale), signs
