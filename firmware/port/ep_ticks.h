@@ -18,5 +18,8 @@ static inline uint32_t ep_millis_scale(uint32_t hz, unsigned shift) {
 /* Starts counting from 0. To be called with no interrupt enabled that could come: it measures what
  * a reading costs. */
 void ep_ticks_start(uint32_t core_hz, uint32_t timer_hz, bool emulated);
+/* Whether its counter may stand still while the core sleeps, so that waiting must not sleep: DWT
+ * counts the core's clock, which a chip may switch off then, and the timer beside it goes on. */
+bool ep_ticks_need_core(void);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "ep_cortexm.h"
 #include "ep_port.h"
+#include "ep_ticks.h"
 
 static ep_rx_ring rx;
 static uint32_t rx_irq;
@@ -46,5 +47,7 @@ uint32_t ep_port_rx_lost(void) {
 }
 
 void ep_port_idle(void) {
-    ep_rx_wait(&rx);
+    if (!ep_ticks_need_core()) {
+        ep_rx_wait(&rx);
+    }
 }

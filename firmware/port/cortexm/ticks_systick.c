@@ -98,6 +98,10 @@ void ep_ticks_start(uint32_t core_hz, uint32_t timer_hz, bool emulated) {
     }
 }
 
+bool ep_ticks_need_core(void) {
+    return false; /* SysTick alone, and its interrupt wakes the core */
+}
+
 uint32_t ep_port_millis(void) {
     const uint32_t mask = ep_irq_save();
     const uint64_t ticks = read_ticks();

@@ -128,5 +128,7 @@ ep_ticks_kind ep_port_ticks_kind(void) {
 }
 
 void ep_port_idle(void) {
-    ep_rx_wait(&rx);
+    if (!has_dwt) { /* which may stand still while the core sleeps, and CLK100HZ does not */
+        ep_rx_wait(&rx);
+    }
 }

@@ -63,6 +63,10 @@ uint64_t ep_port_ticks(void) {
     return ep_ticks_without_cost(&account, ep_extend(approx, TIM_CNT(TIM2_BASE), 32u));
 }
 
+bool ep_ticks_need_core(void) {
+    return has_dwt;
+}
+
 uint32_t ep_port_millis(void) {
     return (uint32_t)(((uint64_t)TIM_CNT(TIM5_BASE) * millis_scale) >> EP_MILLIS_SHIFT);
 }
