@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgepack.convert.rewrites.editor import Editor
+from edgepack.errors import UnsupportedError
 from edgepack.quantize.books import to_book
 from edgepack.quantize.params import (
     INT4_WEIGHTS,
@@ -36,7 +37,8 @@ from edgepack.types import Array, DType
 _BIAS_BITS = {DType.INT8: 30, DType.INT16: 34}
 SIGN_UNIT = 2  # weights of layers that store signs
 _SIGN_RATIO = 128.0  # a unit of their accumulators in units of the output: beyond its limits
-_SIGN_LIMIT = 1 << 22  # of their biases: times the ratio, still an int32 with the largest sums
+_SIGN_LIMIT = 1 << 22  # of their biases: half of what an int32 holds of them before it is scaled
+_SIGN_INPUTS = _SIGN_LIMIT // (SIGN_UNIT * 255)  # of a filter: the other half
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,13 @@ def layer_at(editor: Editor, plan: Plan, key: OpKey) -> Layer | None:
     bias = editor.constant(graph, inputs[slots.bias]) if slots.bias < len(inputs) else None
     grid, axis = weight_form(op, plan.schemes[key])
     if stores_signs(op, plan.schemes[key]):
+        if weights[0].size > _SIGN_INPUTS:
+            raise UnsupportedError(
+                f"{op} {name!r} has {weights[0].size} inputs of an output, whose sum would "
+                "overflow",
+                allowed=f"up to {_SIGN_INPUTS} with {plan.schemes[key].name}",
+                next_step=f"give it the scheme {plan.schemes[key].name.removesuffix('-sign')}",
+            )
         magnitudes = weight_scales(weights, grid, axis)
         scales = np.full(1, _SIGN_RATIO * SIGN_SCALE / source.scale, np.float32)
         return Layer(key, op, name, weights, bias, scales, grid, axis, source, magnitudes)

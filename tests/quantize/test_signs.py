@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgepack.emit.program import build_program
+from edgepack.errors import UnsupportedError
 from edgepack.frontends.tflite import load_tflite
 from edgepack.models.isolate import has_package, kept_child
 from edgepack.ops.shared.kernel import Isa, KernelCall
@@ -18,9 +19,10 @@ from edgepack.quantize.params import BINARY_WEIGHTS, TERNARY_WEIGHTS, weight_sca
 from edgepack.quantize.ptq import PtqOptions, calibrate, quantize
 from edgepack.quantize.qat import Trained, train
 from edgepack.quantize.qat_options import QatOptions
-from edgepack.quantize.rules import Rule, Rules
+from edgepack.quantize.rules import Rule, Rules, uniform
 from edgepack.types import Array
 from tests.quantize.small_float import small_float, write_digits
+from tests.tflite_builder import ModelBuilder, spec
 
 TRAIN, TEST = 768, 200
 FORMS = {
@@ -112,6 +114,20 @@ def test_a_book_has_so_many_vectors_and_keeps_its_own() -> None:
     assert make_book(np.ones((2, 8), np.float32), 32).shape == (32, 8)
     odd = rng.normal(0, 1, (4, 9))
     assert np.array_equal(to_book(odd, 2), np.where(odd >= 0, 1.0, -1.0)), "no eights: binary"
+
+
+def test_a_sum_that_would_overflow_is_refused() -> None:
+    model = ModelBuilder()
+    x = model.input("x", (1, 8232), "FLOAT32")
+    w = model.const(np.ones((2, 8232), np.float32), "FLOAT32")
+    options = {"fused_activation_function": "NONE", "keep_num_dims": False}
+    out = spec((1, 2), "FLOAT32", name="y")
+    model.output(*model.op("FULLY_CONNECTED", [x, w], [out], options))
+    wanted = PtqOptions(rules=uniform("int8").plus(Rule("binary-sign")))
+    samples: list[tuple[Array, ...]] = [(np.ones((1, 8232), np.float32),)]
+    calibrated = calibrate(model.build(), samples, wanted)
+    with pytest.raises(UnsupportedError, match="8232 inputs of an output, whose sum would"):
+        quantize(calibrated, wanted)
 
 
 def test_without_training_signs_are_those_of_the_float_sums(data: Path) -> None:
