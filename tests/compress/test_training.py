@@ -102,6 +102,16 @@ def test_adapters_leave_all_else_alone_and_have_their_rank() -> None:
         assert np.linalg.matrix_rank(matrix, tol=1e-5) == 2
 
 
+def test_adapters_are_trained_in_sixteen_bits_too() -> None:
+    model = networks.lenet_300()
+    before = np.asarray(model.get_layer("first").kernel)
+    data = data_for(model, 3)
+    finetune(model, data, FineTune(epochs=2, lora_rank=1, precision="float16"), seed=0)
+    off = np.asarray(model.get_layer("first").kernel) - before
+    assert np.abs(off).max() > 0.0 and np.isfinite(off).all()
+    assert np.linalg.matrix_rank(off, tol=1e-5) == 1
+
+
 def test_adapters_are_refused_where_they_cannot_be() -> None:
     model = networks.lenet_300()
     with pytest.raises(ConfigError, match="no kernel of the network is larger"):
