@@ -22,8 +22,8 @@ _PLAIN = {
     "ep_conv2d_s8": (9.0, 35.0),
 }
 _MUL32 = {
-    "ep_fully_connected_s8_mul": (4.0, 60.0),
-    "ep_conv2d_s8_mul": (4.2, 60.0),
+    "ep_fully_connected_s8_mul": (3.85, 50.0),
+    "ep_conv2d_s8_mul": (2.9, 70.0),
 }
 
 
@@ -44,6 +44,7 @@ class SparseCosts:
 
 _DSP = SparseCosts({1: 4.55, 4: 12.0}, {1: 13.6, 4: 26.0}, 30.0, 1.5)
 _MVE = SparseCosts({1: 4.55, 4: 11.0}, {1: 19.0, 4: 27.0}, 30.0, 1.5)
+_MUL32_SPARSE = SparseCosts({1: 9.5, 4: 30.0}, {1: 22.0, 4: 80.0}, 105.0, 3.4)
 _PORTABLE = SparseCosts({1: 7.05, 4: 22.0}, {1: 14.0, 4: 50.0}, 45.0, 2.0)
 
 
@@ -51,7 +52,9 @@ def sparse_costs(isa: Isa) -> SparseCosts:
     """Those of a core."""
     if isa.has("mve"):
         return _MVE
-    return _DSP if isa.has("dsp") else _PORTABLE
+    if isa.has("dsp"):
+        return _DSP
+    return _MUL32_SPARSE if _mul32(isa) else _PORTABLE
 
 
 def is_known(function: str) -> bool:
@@ -69,7 +72,12 @@ def plain_instructions(function: str, macs: int, outputs: int, isa: Isa | None =
         isa: None takes the faster of two cores that have a kernel of this name.
     """
     table = _PLAIN
-    if isa is not None and isa.has("mul32") and not isa.has("mul64"):
+    if isa is not None and _mul32(isa):
         table = {**_PLAIN, **_MUL32}
     per_mac, per_output = table.get(function, (1.0, 20.0))
     return per_mac * macs + per_output * outputs
+
+
+def _mul32(isa: Isa) -> bool:
+    """Whether a core has 32-bit products alone."""
+    return isa.has("mul32") and not isa.has("mul64")
