@@ -16,9 +16,9 @@ _PLAIN = {
     "ep_fully_connected_s8_mve": (0.15, 5.0),
     "ep_fully_connected_s8_mul": (1.95, 35.0),
     "ep_fully_connected_s8": (7.0, 35.0),
-    "ep_conv2d_s8_dsp": (0.9, 15.0),
+    "ep_conv2d_s8_dsp": (0.87, 15.0),
     "ep_conv2d_s8_mve": (0.13, 3.0),
-    "ep_conv2d_s8_mul": (1.8, 20.0),
+    "ep_conv2d_s8_mul": (1.1, 26.0),
     "ep_conv2d_s8": (9.0, 35.0),
 }
 _MUL32 = {
@@ -42,10 +42,10 @@ class SparseCosts:
     gather: float
 
 
-_DSP = SparseCosts({1: 4.55, 4: 12.0}, {1: 13.6, 4: 26.0}, 30.0, 1.5)
+_DSP = SparseCosts({1: 4.55, 4: 12.0}, {1: 13.3, 4: 28.5}, 28.0, 1.5)
 _MVE = SparseCosts({1: 4.55, 4: 11.0}, {1: 19.0, 4: 27.0}, 30.0, 1.5)
 _MUL32_SPARSE = SparseCosts({1: 9.5, 4: 30.0}, {1: 22.0, 4: 80.0}, 105.0, 3.4)
-_PORTABLE = SparseCosts({1: 7.05, 4: 22.0}, {1: 14.0, 4: 50.0}, 45.0, 2.0)
+_PORTABLE = SparseCosts({1: 7.05, 4: 22.0}, {1: 14.0, 4: 50.0}, 46.0, 1.45)
 
 
 def sparse_costs(isa: Isa) -> SparseCosts:
