@@ -133,6 +133,36 @@ EP_INLINE void ep_bits_gather_s8(const ep_bits_params *p, const int8_t *in, int3
     }
 }
 
+/* Whether a window is one position, whose values need not be gathered all at once. */
+EP_INLINE bool ep_bits_single(const ep_bits_params *p) {
+    return ep_bits_taps(p) == 1 && p->pad_top == 0 && p->pad_left == 0;
+}
+
+/* `count` values from number `at` of the inputs of a window: of a gathered one, or of a single
+ * position, whose values minus the zero point go to `window`. */
+EP_INLINE const int16_t *ep_bits_values(const ep_bits_params *p, const int8_t *position, int32_t at,
+                                        int32_t count, int16_t *window) {
+    if (!ep_bits_single(p)) {
+        return window + at;
+    }
+    const int32_t there = ep_min32(count, p->in_c - at);
+    for (int32_t i = 0; i < count; ++i) {
+        window[i] = i < there ? (int16_t)(position[at + i] + p->input_offset) : (int16_t)0;
+    }
+    return window;
+}
+
+/* Makes the values of a window ready; returns the first of its only position. */
+EP_INLINE const int8_t *ep_bits_window_s8(const ep_bits_params *p, const int8_t *in, int32_t b,
+                                          int32_t top, int32_t left, int32_t room,
+                                          int16_t *window) {
+    if (!ep_bits_single(p)) {
+        ep_bits_gather_s8(p, in, b, top, left, room, window);
+        return in;
+    }
+    return in + ((b * p->in_h + top) * p->in_w + left) * p->in_c;
+}
+
 /* Sums to bits: 1 where a sum reaches its channel's threshold [out_planes][out_c]. */
 #define EP_BITS_COMPARE(P, SUMS, THRESHOLD, OUT, AT)                                               \
     const int32_t whole = (P)->out_c / 8 * 8;                                                      \

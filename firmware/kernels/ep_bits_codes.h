@@ -69,16 +69,17 @@ EP_INLINE void ep_bits_code_sums(const int16_t *x, const uint32_t *book, int16_t
 }
 
 /* The same of a window of int8 values, which are `groups` groups of eight. */
-EP_INLINE void ep_bits_codes_of_s8(const ep_bits_params *p, const int16_t *window, int32_t groups,
-                                   const uint16_t *codes, const uint32_t *book, int16_t *table,
-                                   int32_t *sums) {
+EP_INLINE void ep_bits_codes_of_s8(const ep_bits_params *p, const int8_t *position, int16_t *window,
+                                   int32_t groups, const uint16_t *codes, const uint32_t *book,
+                                   int16_t *table, int32_t *sums) {
     for (int32_t f = 0; f < p->out_c; ++f) {
         sums[f] = 0;
     }
     for (int32_t unit = 0; unit < ep_bits_code_units(groups); ++unit) {
+        const int32_t count = 8 * EP_BITS_GROUPS;
+        const int16_t *x = ep_bits_values(p, position, count * unit, count, window);
         for (int32_t i = 0; i < EP_BITS_GROUPS; ++i) {
-            const int32_t at = EP_BITS_GROUPS * unit + i;
-            ep_bits_code_sums(window + 8 * at, book, table + EP_BITS_BOOK * i);
+            ep_bits_code_sums(x + 8 * i, book, table + EP_BITS_BOOK * i);
         }
         for (int32_t f = 0; f < p->out_c; ++f) {
             const uint32_t code = *codes++;
@@ -114,14 +115,15 @@ EP_INLINE void ep_bits_codes_s8(const ep_bits_params *p, const uint8_t *in, cons
                         ep_bits_requantize(p, sums, bias, multiplier, shift, out + at * p->out_c));
 }
 
-/* Scratch: a sum per filter, three tables, a window of whole units. */
+/* Scratch: a sum per filter, three tables, a window of whole units (of a single position, one). */
 #define EP_BITS_CODE_SUMS_LAYER(P, END)                                                            \
     int16_t *table = (int16_t *)(void *)(sums + (P)->out_c);                                       \
     int16_t *window = table + EP_BITS_GROUPS * EP_BITS_BOOK;                                       \
     const int32_t groups = ep_bits_bytes(ep_bits_taps(P) * (P)->in_c);                             \
     const int32_t room = 8 * EP_BITS_GROUPS * ep_bits_code_units(groups);                          \
-    EP_BITS_POSITIONS(P, ep_bits_gather_s8(P, in, b, top, left, room, window);                     \
-                      ep_bits_codes_of_s8(P, window, groups, codes, book, table, sums); END)
+    EP_BITS_POSITIONS(                                                                             \
+        P, const int8_t *position = ep_bits_window_s8(P, in, b, top, left, room, window);          \
+        ep_bits_codes_of_s8(P, position, window, groups, codes, book, table, sums); END)
 
 EP_INLINE void ep_bits_code_sums_bits(const ep_bits_params *p, const int8_t *in,
                                       const uint16_t *codes, const uint32_t *book,

@@ -52,8 +52,8 @@ EP_INLINE void ep_bits_add_chunk(const ep_bits_params *p, const int16_t *window,
 
 /* The sums of a window for all filters [chunk][out_c][planes]; the planes of ternary weights are the
  * +1 and the -1. */
-EP_INLINE void ep_bits_sums(const ep_bits_params *p, const int16_t *window, const uint32_t *weights,
-                            int16_t *table, int32_t *sums) {
+EP_INLINE void ep_bits_sums(const ep_bits_params *p, const int8_t *position, int16_t *window,
+                            const uint32_t *weights, int16_t *table, int32_t *sums) {
     const int32_t inputs = ep_bits_taps(p) * p->in_c, whole = inputs / EP_BITS_CHUNK;
     const int32_t step = p->ternary ? 2 * p->out_c : p->out_c;
     const uint32_t rest = (uint32_t)(inputs % EP_BITS_CHUNK + 3) / 4;
@@ -61,22 +61,26 @@ EP_INLINE void ep_bits_sums(const ep_bits_params *p, const int16_t *window, cons
         sums[f] = 0;
     }
     for (int32_t chunk = 0; chunk < whole; ++chunk) {
-        ep_bits_add_chunk(p, window + EP_BITS_CHUNK * chunk, 8, weights + step * chunk, table,
-                          sums);
+        const int16_t *x =
+            ep_bits_values(p, position, EP_BITS_CHUNK * chunk, EP_BITS_CHUNK, window);
+        ep_bits_add_chunk(p, x, 8, weights + step * chunk, table, sums);
     }
     if (rest > 0) {
-        ep_bits_add_chunk(p, window + EP_BITS_CHUNK * whole, rest, weights + step * whole, table,
-                          sums);
+        const int16_t *x =
+            ep_bits_values(p, position, EP_BITS_CHUNK * whole, EP_BITS_CHUNK, window);
+        ep_bits_add_chunk(p, x, rest, weights + step * whole, table, sums);
     }
 }
 
-/* Scratch: a sum per filter, the table of a chunk, a window of whole chunks. */
+/* Scratch: a sum per filter, the table of a chunk, a window of whole chunks (of a single position, one
+ * chunk). */
 #define EP_BITS_SUMS_LAYER(P, END)                                                                 \
     int16_t *table = (int16_t *)(void *)(sums + (P)->out_c);                                       \
     int16_t *window = table + 4 * EP_BITS_CHUNK;                                                   \
     const int32_t room = EP_BITS_CHUNK * ep_bits_chunks(P);                                        \
-    EP_BITS_POSITIONS(P, ep_bits_gather_s8(P, in, b, top, left, room, window);                     \
-                      ep_bits_sums(P, window, weights, table, sums); END)
+    EP_BITS_POSITIONS(P, const int8_t *position =                                                  \
+                             ep_bits_window_s8(P, in, b, top, left, room, window);                 \
+                      ep_bits_sums(P, position, window, weights, table, sums); END)
 
 EP_INLINE void ep_bits_sums_bits(const ep_bits_params *p, const int8_t *in, const uint32_t *weights,
                                  const int32_t *threshold, uint8_t *out, int32_t *sums) {

@@ -193,7 +193,8 @@ def _scratch(shape: Mapping[str, int], layer: BitLayer, *, coded: bool) -> int:
     if layer.bits_in:
         words = -(-taps * -(-shape["in_c"] // 8) // 4)
         return 8 * words + sums + (_GROUPS * BOOK if coded else 0)
-    inputs = taps * shape["in_c"]
+    single = taps == 1 and shape["pad_top"] == shape["pad_left"] == 0
+    inputs = 1 if single else taps * shape["in_c"]
     if coded:
         units = -(-inputs // (8 * _GROUPS))
         return sums + 2 * _GROUPS * BOOK + 16 * _GROUPS * units
