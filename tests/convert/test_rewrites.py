@@ -108,6 +108,17 @@ def norm(m: ModelBuilder, x: int) -> int:
     return one(m, "RELU", [one(m, "SUB", [scaled, offsets])])
 
 
+def pixels(m: ModelBuilder, x: int) -> int:
+    """A convolution whose pixels become a sequence, as a framework with NCHW writes it."""
+    y = conv(m, x)
+    order = m.const(np.array([0, 3, 1, 2], np.int32), "INT32")
+    y = m.op("TRANSPOSE", [y, order], [spec((1, 3, 4, 4), "FLOAT32")])[0]
+    flat = m.const(np.array([1, 3, 16], np.int32), "INT32")
+    y = m.op("RESHAPE", [y, flat], [spec((1, 3, 16), "FLOAT32")], {"new_shape": [1, 3, 16]})[0]
+    back = m.const(np.array([0, 2, 1], np.int32), "INT32")
+    return m.op("TRANSPOSE", [y, back], [spec((1, 16, 3), "FLOAT32")])[0]
+
+
 def relu_after_add(m: ModelBuilder, x: int) -> int:
     return one(m, "RELU", [one(m, "ADD", [x, conv(m, x)])])
 
@@ -124,6 +135,7 @@ def relu_after_add(m: ModelBuilder, x: int) -> int:
         (gelu_power, ["GELU"]),
         (norm, ["CONV_2D"]),
         (relu_after_add, ["CONV_2D", "ADD"]),
+        (pixels, ["CONV_2D", "RESHAPE"]),
     ],
 )
 def test_a_form_is_found_and_computes_the_same(body: Body, wanted: list[str]) -> None:

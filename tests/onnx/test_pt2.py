@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from edgepack.cache import Cache
+from edgepack.cli import run
 from edgepack.convert.base import ConvertOptions
 from edgepack.convert.run import convert
+from edgepack.errors import EdgepackError
 from edgepack.models.handle import ModelFormat
 from edgepack.models.isolate import has_package, kept_child
 from edgepack.models.load import load_model
-from edgepack.pipeline.convert_entry import names_entry, save_entry
+from edgepack.pipeline.convert_entry import model_file, names_entry
+from tests.convert.mutate import mutations
 
 pytestmark = [
     pytest.mark.needs_tf,
@@ -84,6 +90,21 @@ def lstm():
     return Recurrent(nn.LSTM), (torch.randn(1, 12, 8),)
 
 
+def sequences():
+    torch.manual_seed(0)
+    cell = nn.LSTM(8, 12, batch_first=True)
+
+    class All(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell, self.last = cell, nn.Linear(12, 4)
+
+        def forward(self, x):
+            return self.last(self.cell(x)[0])
+
+    return All(), (torch.randn(1, 12, 8),)
+
+
 def gru():
     torch.manual_seed(0)
     return torch.export.export(Recurrent(nn.GRU).eval(), (torch.randn(1, 12, 8),))
@@ -96,7 +117,7 @@ def one_child() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("name", ["mobile", "lstm", "gru"])
+@pytest.mark.parametrize("name", ["mobile", "lstm", "gru", "sequences"])
 def test_a_program_computes_what_pytorch_does(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,11 +125,43 @@ def test_a_program_computes_what_pytorch_does(
     monkeypatch.chdir(tmp_path)
     spec = Path(f"nets.py:{name}")
     assert names_entry(spec)
-    path = save_entry(spec, tmp_path, 300.0)
+    path = model_file(spec, Cache(tmp_path / "cache"))
     handle = load_model(path)
     assert handle.format is ModelFormat.PT2
     done = convert(path, tmp_path / "out", ConvertOptions())
     assert done.parity[0].max_relative < TOLERANCE
-    assert "TRANSPOSE" not in done.report["operators"]
+    assert done.report["transposes"]["at_convolutions"] == 0
+    assert ("TRANSPOSE" in done.report["operators"]) == (name == "sequences")
     assert ("WHILE" in done.report["operators"]) == (name != "mobile")
     assert (done.source.producer or "").startswith("PyTorch")
+
+
+def test_every_command_takes_a_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "nets.py").write_text(SOURCE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EDGEPACK_CACHE", str(tmp_path / "cache"))
+    assert run(["inspect", "nets.py:lstm"]) == 0
+    assert run(["build", "nets.py:lstm", "-t", "host", "-o", "built"]) == 0
+    assert run(["bench", "built", "--samples", "2"]) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_thousands_of_damaged_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Any
+) -> None:
+    (tmp_path / "nets.py").write_text(SOURCE)
+    monkeypatch.chdir(tmp_path)
+    good = model_file(Path("nets.py:lstm"), Cache(tmp_path / "cache")).read_bytes()
+    path = tmp_path / "damaged.pt2"
+    found: Counter[str] = Counter()
+    for data in mutations(good, 2000, seed=3):
+        path.write_bytes(data)
+        try:
+            convert(path, tmp_path / "out", ConvertOptions(time_limit=60))
+            found["converted"] += 1
+        except EdgepackError as error:
+            assert error.message and "\n  File" not in error.message
+            found[type(error).__name__] += 1
+    assert found.total() == 2000
+    record_property("note", f"2000 damaged .pt2 files: {dict(found)}")

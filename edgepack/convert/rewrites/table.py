@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from edgepack.convert.flatbuffer import read_model, write_model
 from edgepack.convert.rewrites import (
     batch_norm,
+    flat_transposes,
     fuse_activation,
     gelu,
     hard_swish,
@@ -47,6 +48,7 @@ class Applied:
 
 REWRITES: tuple[Rewrite, ...] = (
     Rewrite("transposes", "TRANSPOSE in pairs or into weights", transposes.apply, exact=False),
+    Rewrite("flat_transposes", "TRANSPOSE around a RESHAPE", flat_transposes.apply, exact=True),
     Rewrite("relu6_forms", "minimum and maximum as RELU6", relu6_forms.apply, exact=True),
     Rewrite("hard_swish", "HARD_SWISH from its parts", hard_swish.apply, exact=False),
     Rewrite("gelu", "GELU from its parts", gelu.apply, exact=False),
