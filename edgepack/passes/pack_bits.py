@@ -2,8 +2,8 @@
 
 What a layer is follows from the integers of the file alone: its weights have one magnitude, and for
 every sum that its inputs can make, the requantized and clamped output is one of two values that lie
-symmetrically around the zero point, or that itself. Such tensors are stored as bits if everything that reads them
-can; the outputs of the graph stay what they were, byte for byte.
+symmetrically around the zero point, or that itself. Such tensors are stored as bits if everything
+that reads them can; the outputs of the graph stay what they were, byte for byte.
 """
 
 from __future__ import annotations
