@@ -128,8 +128,7 @@ def weight_scales(
         grid has no 0, one that makes it hardly anything.
     """
     others = tuple(i for i in range(weights.ndim) if i != axis)
-    few = grid.odd or grid.largest == 1
-    clip = best_clip(weights, grid, axis) if few else np.abs(weights).max(axis=others)
+    clip = best_clip(weights, grid, axis) if grid.is_coarse else np.abs(weights).max(axis=others)
     scales = (clip.reshape(-1) / grid.largest).astype(np.float32)
     usable = scales >= np.finfo(np.float32).tiny
     widest = scales[usable].max() if usable.any() else _UNIT

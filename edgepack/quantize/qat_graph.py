@@ -359,12 +359,13 @@ def _exported(node: Node, weights: Array, book: Book | None) -> Array:
     """Trained weights so that rounding them again gives the integers of the training."""
     assert node.scheme is not None
     grid, axis = weight_form(node.op, node.scheme)
-    if not grid.odd and grid.largest > 1:  # the largest one alone decides of the scale
+    if not grid.is_coarse:  # the largest one alone decides of the scale
         return weights
     others = tuple(i for i in range(weights.ndim) if i != axis)
     scales = np.abs(weights).max(axis=others).reshape(-1) / np.float32(grid.largest)
     wide = along(np.where(scales > 0, scales, np.float32(1.0)), weights.ndim, axis)
-    units = grid.nearest(weights / wide) if book is None else np.asarray(book.units(weights / wide))
+    shares = weights.astype(np.float64) / wide
+    units = grid.nearest(shares) if book is None else np.asarray(book.units(shares))
     return np.asarray(units if node.stores_signs else units * wide, np.float32)
 
 

@@ -45,7 +45,6 @@ def test_weights_are_symmetric_and_per_channel() -> None:
     np.testing.assert_allclose(scales, [1 / 127, 1 / 127, 2e-3 / 127], rtol=1e-6)
     stored = store_weights(weights, scales, INT8_WEIGHTS, 0)
     np.testing.assert_array_equal(stored, [[127, -64], [0, 0], [64, 127]])
-    assert weight_scales(weights, INT4_WEIGHTS, None) == pytest.approx([1 / 7])
     floor = np.array([1.0, 0.0, 0.0])
     assert weight_scales(weights, INT8_WEIGHTS, 0, floor)[0] == 1.0
 
@@ -151,6 +150,20 @@ def test_stored_values_saturate_and_round_halves_away_from_zero() -> None:
     params = QParams(DType.INT8, 1.0, -3)
     got = params.store(np.array([0.5, -0.5, 1.4, 500.0, -500.0]))
     np.testing.assert_array_equal(got, [-2, -4, -2, 127, -128])
+
+
+def test_few_levels_cut_off_large_weights_where_that_leaves_less_error() -> None:
+    weights = np.random.default_rng(4).normal(size=(2, 200)).astype(np.float32)
+    weights[0, 0] = 9.0
+    scales = weight_scales(weights, INT4_WEIGHTS, 0)
+    largest = np.abs(weights).max(axis=1) / 7
+    assert scales[0] < 0.8 * largest[0] and scales[1] <= largest[1]
+
+    def error(chosen: Array) -> float:
+        stored = store_weights(weights, chosen, INT4_WEIGHTS, 0)
+        return float(((stored * chosen[:, None] - weights) ** 2).sum())
+
+    assert error(scales) < 0.9 * error(largest.astype(np.float32))
 
 
 def test_two_bits_hold_four_values_and_no_zero() -> None:
