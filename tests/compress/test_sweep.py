@@ -106,6 +106,7 @@ def blobs(folder: Path) -> None:
 @pytest.mark.needs_tf
 @pytest.mark.needs_oracle
 @pytest.mark.emulator
+@pytest.mark.timeout(1200)  # a minute alone; two cores that others share take far longer
 def test_what_is_built_is_what_the_table_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
