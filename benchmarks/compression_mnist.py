@@ -15,15 +15,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from benchmarks.compression import mnist
+from benchmarks.compression_deep import trained as trained
 from benchmarks.measure import Optimize, data_dir, measure
 from edgepack.compress.apply import STEPS, apply
-from edgepack.models.dataset import Dataset, Samples, read_dataset, write_dataset
+from edgepack.models.dataset import write_dataset
 from edgepack.models.handle import ModelHandle
-from edgepack.models.isolate import Task, run_task
-from edgepack.models.keras_file import handle_from
-from edgepack.models.progress import Progress
 from edgepack.pipeline.quantize import Asked, quantize_any
 from edgepack.quantize.recipe import QuantizeRecipe, Scheme
 
@@ -87,40 +84,6 @@ CASES: dict[str, tuple[str, list[dict[str, Any]], tuple[tuple[Scheme, Optimize],
 }
 
 
-def train(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Task: train a network. Arguments: `name`, `data`, `out`."""
-    import keras
-    from keras import layers
-
-    from edgepack.compress.finetune import FineTune, finetune
-    from edgepack.models import keras_child
-
-    keras_child.set_seed(SEED)
-    parts = [keras.Input((28, 28, 1), name="image")]
-    if arguments["name"] == "lenet5":  # Caffe's: 20 and 50 filters, 431,080 parameters
-        for index, filters in enumerate((20, 50)):
-            parts += [layers.Conv2D(filters, 5, name=f"conv{index}"), layers.MaxPooling2D(2)]
-        parts += [layers.Flatten(), layers.Dense(500, activation="relu", name="dense0")]
-    else:
-        parts += [layers.Flatten(), layers.Dense(300, activation="relu", name="dense0")]
-        parts += [layers.Dense(100, activation="relu", name="dense1")]
-    parts.append(layers.Dense(10, activation="softmax", name="dense2"))
-    model = keras.Sequential(parts)
-    config = FineTune(epochs=arguments["epochs"], batch_size=128, learning_rate=1e-3)
-    finetune(model, read_dataset(Path(arguments["data"])), config, seed=SEED)
-    keras_child.save_keras(model, Path(arguments["out"]))
-    return {"description": keras_child.describe(model)}
-
-
-def trained(name: str, data: Path, work: Path) -> ModelHandle:
-    """The network that all its cases start from."""
-    path = work / f"{name}.keras"
-    epochs = {"lenet300": 12, "lenet5": 6}[name]
-    arguments = {"name": name, "data": str(data), "out": str(path), "epochs": epochs}
-    task = Task("benchmarks.compression_mnist:train", arguments, f"training {name}", 1800.0)
-    return handle_from(path, run_task(task)["description"])
-
-
 def one(case: str, network: ModelHandle, data: Path, work: Path) -> dict[str, Any]:
     """All figures of one case."""
     _, steps, builds = CASES[case]
@@ -161,15 +124,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         data = work / "mnist.npz"
-        with np.load(folder / "mnist" / "mnist.npz") as arrays:
-            splits = [
-                Samples(
-                    ((arrays[f"x_{split}"][..., None] / np.float32(255)).astype(np.float32),),
-                    arrays[f"y_{split}"].astype(np.int64),
-                )
-                for split in ("train", "test")
-            ]
-        write_dataset(data, Dataset(splits[0], splits[1]))
+        write_dataset(data, mnist(folder))
         networks: dict[str, ModelHandle] = {}
         for case in names:
             name = CASES[case][0]
