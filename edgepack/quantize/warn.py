@@ -63,9 +63,12 @@ def result_warnings(evaluated: dict[str, Any] | None) -> list[str]:
     low, high = before["interval95"]
     drop = before["value"] - after["value"]
     if high - low > _WIDE_INTERVAL:
+        chance = ""
+        if abs(drop) < high - low:
+            chance = f": a difference of {100 * abs(drop):.2f} points may be chance"
         found.append(
             f"{before['n']} samples place the accuracy between {100 * low:.1f} and "
-            f"{100 * high:.1f} % (95 %): a difference of {100 * abs(drop):.2f} points may be chance"
+            f"{100 * high:.1f} % (95 %){chance}"
         )
     rows = np.array(before["confusion"]).sum(axis=1)
     if before["value"] < min(1.0, _CHANCE * rows.max() / rows.sum()):
