@@ -364,8 +364,10 @@ def _exported(node: Node, weights: Array, book: Book | None) -> Array:
     others = tuple(i for i in range(weights.ndim) if i != axis)
     scales = np.abs(weights).max(axis=others).reshape(-1) / np.float32(grid.largest)
     wide = along(np.where(scales > 0, scales, np.float32(1.0)), weights.ndim, axis)
-    shares = weights.astype(np.float64) / wide
-    units = grid.nearest(shares) if book is None else np.asarray(book.units(shares))
+    if book is None:
+        units = grid.nearest(weights.astype(np.float64) / wide)
+    else:
+        units = np.asarray(book.units(weights / wide))
     return np.asarray(units if node.stores_signs else units * wide, np.float32)
 
 

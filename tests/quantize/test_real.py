@@ -106,6 +106,6 @@ def test_vww_takes_seconds_and_repeats_to_the_byte(real_data: Path, tmp_path: Pa
 
 def test_the_page_states_what_the_bounds_demand(checkout: Path) -> None:
     text = (checkout / "docs" / "quantize.md").read_text(encoding="utf-8")
-    (row,) = [line for line in text.splitlines() if line.startswith("| KWS")]
+    row = next(line for line in text.splitlines() if line.startswith("| KWS"))
     exact, got, published = (float(v) for v in re.findall(r"(\d+\.\d+) ?%", row)[:3])
     assert got >= exact - 100 * KWS_DROP and got >= published
