@@ -59,7 +59,10 @@ def check_keras_archive(path: Path, *, trust_model_code: bool = False) -> Archiv
             _check_members(path, archive.infolist())
             config = _json(path, archive, CONFIG)
             metadata = _json(path, archive, METADATA)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+    # zipfile raises the last on names that are no text
+    except (
+        zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, UnicodeDecodeError
+    ) as error:  # fmt: skip
         raise ModelError(
             f"{path} is truncated or not a .keras archive: {error}",
             next_step="save it again with model.save('model.keras')",

@@ -58,7 +58,11 @@ def check_pt2(path: Path, trust_model_code: bool = False) -> None:
                 raise ModelError(f"{path} holds no models/model.json", next_step=_NEXT)
             if not trust_model_code:
                 _check_harmless(path, archive, names)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+    # zipfile raises the others on names that are no text, encryption, and unknown versions
+    except (
+        zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError,
+        UnicodeDecodeError,
+    ) as error:  # fmt: skip
         raise ModelError(
             f"{path} is truncated or not a .pt2 archive: {error}", next_step=_NEXT
         ) from error
