@@ -113,6 +113,8 @@ CASES: dict[str, Case] = {
         "lenet300", _coded(0.93, 3, {"*2/kernel": 4}, 14, shift=1)
     ),
     "lenet5 uncompressed": Case("lenet5", _alone(4), PLAIN),
+    "lenet5 94, 4 bits, longer": Case("lenet5", _coded(0.94, 4, {}, 32, shift=1)),
+    "lenet5 93, 4 bits, shifted": Case("lenet5", _coded(0.93, 4, {}, 20, shift=1)),
     "lenet5 96, 3 bits, shifted": Case("lenet5", _coded(0.96, 3, {"conv*/kernel": 4}, 8, shift=1)),
     "lenet5 98, 3 bits": Case("lenet5", _coded(0.98, 3, {"conv*/kernel": 4}, 6)),
     "lenet5 98, 3 bits, shifted": Case("lenet5", _coded(0.98, 3, {"conv*/kernel": 4}, 8, shift=1)),

@@ -244,9 +244,15 @@ def test_a_command_beside_the_board(tmp_path: Path) -> None:
 
 def test_ctrl_c_stops_the_board(tmp_path: Path) -> None:
     project = build(tmp_path, small_cnn(), "host", "none")
-    with subprocess.Popen(
-        edgepack("serve", str(project), "--json"), stdout=subprocess.PIPE, text=True
-    ) as child:
+    # a shell's background job ignores SIGINT, and what it starts would inherit that
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        child = subprocess.Popen(
+            edgepack("serve", str(project), "--json"), stdout=subprocess.PIPE, text=True
+        )
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    try:
         assert child.stdout is not None
         lines: list[str] = []
         while "}\n" not in lines[-1:]:
@@ -256,5 +262,8 @@ def test_ctrl_c_stops_the_board(tmp_path: Path) -> None:
         os.kill(pid, 0)
         child.send_signal(signal.SIGINT)
         assert child.wait(20) == 130
+    finally:
+        child.kill()
+        child.communicate()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
