@@ -102,6 +102,7 @@ _POLYNOMIAL = {
     "finetune": _fit(16, 2e-3),
 }
 CASES: dict[str, Case] = {
+    "lenet300 as it is": Case("lenet300", (), PLAIN),
     "lenet300 uncompressed": Case("lenet300", _alone(8), PLAIN),
     "lenet300 polynomial 50-90": Case("lenet300", (_POLYNOMIAL,), ()),
     "lenet300 95, 3 bits": Case("lenet300", _coded(0.95, 3, {"*2/kernel": 4}, 24)),
@@ -109,9 +110,11 @@ CASES: dict[str, Case] = {
     "lenet300 95, 3 bits, shifted": Case(
         "lenet300", _coded(0.95, 3, {"*2/kernel": 4}, 16, shift=1)
     ),
+    "lenet300 95, 3 bits, longer": Case("lenet300", _coded(0.95, 3, {"*2/kernel": 4}, 60, shift=1)),
     "lenet300 93, 3 bits, shifted": Case(
         "lenet300", _coded(0.93, 3, {"*2/kernel": 4}, 14, shift=1)
     ),
+    "lenet5 as it is": Case("lenet5", (), PLAIN),
     "lenet5 uncompressed": Case("lenet5", _alone(4), PLAIN),
     "lenet5 94, 4 bits, longer": Case("lenet5", _coded(0.94, 4, {}, 32, shift=1)),
     "lenet5 93, 4 bits, shifted": Case("lenet5", _coded(0.93, 4, {}, 20, shift=1)),
@@ -159,9 +162,11 @@ def trained(name: str, data: Path, work: Path) -> ModelHandle:
 
 
 def one(name: str, data: Parts, asked: Options) -> dict[str, Any]:
-    """All figures of one case."""
+    """All figures of one case; without steps, those of the network that the others start from."""
     case = CASES[name]
     network = trained(case.network, data.choose, asked.work)
+    if not case.steps:
+        return _final(network, case, data, asked)
     done, minutes = compressed(network, list(case.steps), data.choose, asked, name)
     reports = done.report["steps"]
     found: dict[str, Any] = {
@@ -174,12 +179,18 @@ def one(name: str, data: Parts, asked: Options) -> dict[str, Any]:
     }
     if asked.final:
         found["test before"] = accuracy(network.path, data.final)
-        found["test"] = accuracy(done.handle.path, data.final)
-        folder = asked.work / "device"
-        found["device"] = [
-            on_device(done.handle.path, data.final, folder, *build) for build in case.builds
-        ]
-    return found
+    return {**found, **_final(done.handle, case, data, asked)}
+
+
+def _final(network: ModelHandle, case: Case, data: Parts, asked: Options) -> dict[str, Any]:
+    """Figures of the test split, and of the device; nothing unless asked for."""
+    if not asked.final:
+        return {}
+    folder = asked.work / "device"
+    return {
+        "test": accuracy(network.path, data.final),
+        "device": [on_device(network.path, data.final, folder, *build) for build in case.builds],
+    }
 
 
 def main() -> None:
