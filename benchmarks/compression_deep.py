@@ -129,7 +129,8 @@ def train(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     import keras
     from keras import layers
 
-    from edgepack.compress.finetune import FineTune, finetune
+    from edgepack.compress.finetune import finetune
+    from edgepack.compress.options import FineTune
     from edgepack.models import keras_child
 
     keras_child.set_seed(SEED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -273,7 +273,12 @@ def bench(
         emulator=places.emulator if emulator is None else emulator.value,
     )
     if bisect:
-        _bisect(base, places)
+        from edgepack.commands.bench_bisect import bench_bisect
+        from edgepack.errors import UsageError
+
+        if len(places.pairs) > 1:
+            raise UsageError("--bisect looks at one board at a time", allowed="one DIR, one --port")
+        bench_bisect(base)
     elif len(places.pairs) > 1:
         _several(base, places, json_file)
     else:
@@ -375,35 +380,3 @@ def _several(base: BenchRequest, places: _Places, json_file: Path | None) -> Non
     out().note(f"reports: {path}, and {', '.join(str(r.json_path) for r in requests)}")
     if exit_code(runs):
         raise typer.Exit(exit_code(runs))
-
-
-def _bisect(request: BenchRequest, places: _Places) -> None:
-    from dataclasses import asdict
-
-    from edgepack.commands.bisect_text import finding_lines
-    from edgepack.errors import ParityError, UsageError
-    from edgepack.pipeline.bisect import bisect_project
-
-    if len(places.pairs) > 1:
-        raise UsageError("--bisect looks at one board at a time", allowed="one DIR, one --port")
-    with out().progress() as progress:
-        result = bisect_project(request, progress)
-    findings = result.findings
-    document: dict[str, Any] = {
-        "project": result.project.as_posix(),
-        "target": result.target,
-        "function": result.function,
-        "reason": result.reason,
-        **asdict(findings),
-    }
-    if findings.first is not None:
-        document["first"]["tensor"] = findings.first.tensor.model_dump(mode="json")
-        document["first"]["position"] = list(findings.first.position)
-
-    def show() -> None:
-        for line in finding_lines(findings, result.function, result.reason):
-            out().line(line)
-
-    out().result(document, show)
-    if findings.first is not None:
-        raise typer.Exit(ParityError.exit_code)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edgepack.compress.finetune import ends_in_softmax, loss_of
+from edgepack.compress.losses import ends_in_softmax, loss_of
 from edgepack.errors import ConfigError, DataError
 from edgepack.models.dataset import Samples
 from edgepack.models.keras_run import as_keras, outputs_of

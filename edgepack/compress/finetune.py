@@ -9,10 +9,8 @@ import numpy as np
 
 from edgepack.compress.context import Context
 from edgepack.compress.loop import Objective, StepCallback, train
-from edgepack.compress.losses import ends_in_softmax as ends_in_softmax
-from edgepack.compress.losses import loss_of as loss_of
-from edgepack.compress.options import FineTune as FineTune
-from edgepack.compress.options import steps_per_epoch as steps_per_epoch
+from edgepack.compress.losses import loss_of
+from edgepack.compress.options import FineTune, steps_per_epoch
 from edgepack.compress.teacher import mixed
 from edgepack.errors import DataError
 from edgepack.models.dataset import Dataset

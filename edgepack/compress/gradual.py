@@ -14,8 +14,9 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from edgepack.compress.context import Context, LayerChange
-from edgepack.compress.finetune import FineTune, recover, steps_per_epoch
+from edgepack.compress.finetune import recover
 from edgepack.compress.masks import Scope
+from edgepack.compress.options import FineTune, steps_per_epoch
 from edgepack.compress.schedule import Schedule, ScheduleKind
 from edgepack.errors import DataError
 from edgepack.types import Array

@@ -113,7 +113,7 @@ def _taylor(
     """Scores by layer name, [channels] each."""
     import tensorflow as tf
 
-    from edgepack.compress.finetune import loss_of
+    from edgepack.compress.losses import loss_of
 
     if data is None or data.train.labels is None:
         raise DataError("criterion = 'taylor' needs labels", allowed="x_train and y_train")

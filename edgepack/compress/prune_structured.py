@@ -12,8 +12,9 @@ from edgepack.compress.channels import Channels, Group, groups, trace
 from edgepack.compress.context import Context, LayerChange, Outcome
 from edgepack.compress.cost import cost
 from edgepack.compress.device import Measured
-from edgepack.compress.finetune import FineTune, recover
+from edgepack.compress.finetune import recover
 from edgepack.compress.importance import Criterion
+from edgepack.compress.options import FineTune
 from edgepack.compress.selection import Selector, StructuredScope
 from edgepack.compress.separate import separate
 from edgepack.compress.shrink import shrink

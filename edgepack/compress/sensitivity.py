@@ -10,7 +10,7 @@ import numpy as np
 
 from edgepack.compress.channels import Channels
 from edgepack.compress.context import Context
-from edgepack.compress.finetune import loss_of
+from edgepack.compress.losses import loss_of
 from edgepack.compress.shrink import mask
 from edgepack.errors import DataError
 from edgepack.models.keras_run import as_keras

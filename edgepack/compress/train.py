@@ -8,7 +8,8 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from edgepack.compress.context import Context, Outcome
-from edgepack.compress.finetune import FineTune, recover
+from edgepack.compress.finetune import recover
+from edgepack.compress.options import FineTune
 
 NAME = "finetune"
 DEVICE_SAVING = "none: the network has the size that it had."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -23,16 +23,7 @@ Scheme = Literal[
     "float16",
 ]
 Io = Literal["int8", "uint8", "int16", "float32"]
-INTEGER_SCHEMES = (
-    "int8",
-    "int8-per-tensor",
-    "int16x8",
-    "int4",
-    "int2",
-    "binary",
-    "ternary",
-    "subbit",
-)
+INTEGER_SCHEMES = tuple(s for s in get_args(Scheme) if s not in ("dynamic", "float16"))
 # 0:200 is samples 0 to 199 in their order; a number draws so many
 _SPAN = r"^\d*:\d*$"
 Span = Annotated[str, Field(pattern=_SPAN)]

@@ -14,7 +14,7 @@ from edgepack.compress.channels import groups, trace
 from edgepack.compress.context import Context
 from edgepack.compress.cost import model_cost, step_macs
 from edgepack.compress.device import DeviceModel, Measured
-from edgepack.compress.finetune import FineTune
+from edgepack.compress.options import FineTune
 from edgepack.compress.prune_structured import Config, run
 from edgepack.compress.selection import StructuredScope
 from edgepack.compress.shrink import shrink

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from edgepack.compress.account import account, layer_bytes, relative
 from edgepack.compress.cluster import Config, run
 from edgepack.compress.context import Context
-from edgepack.compress.finetune import FineTune
 from edgepack.compress.kmeans import Init, kmeans, nearest
+from edgepack.compress.options import FineTune
 from edgepack.errors import ConfigError
 from edgepack.models.progress import silent
 from edgepack.ops.shared.coded_huffman import encode_huffman

@@ -10,7 +10,7 @@ import pytest
 
 from edgepack import cli
 from edgepack.compress import low_rank, prune_structured
-from edgepack.compress.finetune import FineTune
+from edgepack.compress.options import FineTune
 from edgepack.errors import ConfigError, UsageError
 from edgepack.models.isolate import warm_children
 from edgepack.pipeline.compress import Asked, checked_steps, compress_model, parse_step, read_steps

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgepack.compress import low_rank, prune_structured
-from edgepack.compress.finetune import FineTune
 from edgepack.compress.front import front
 from edgepack.compress.grid import MOST_POINTS, as_toml, points
+from edgepack.compress.options import FineTune
 from edgepack.config import load_config
 from edgepack.errors import ConfigError
 from edgepack.pipeline.compress import checked_steps, parse_step, read_steps, read_tables

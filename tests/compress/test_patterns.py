@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from edgepack.compress.apply import STEPS
 from edgepack.compress.context import Context
-from edgepack.compress.finetune import FineTune
 from edgepack.compress.layer_inputs import as_matrix
+from edgepack.compress.options import FineTune
 from edgepack.compress.patterns import Block, Ratio, block_masks, parse_pattern, ratio_mask
 from edgepack.compress.prune_pattern import Config, run
 from edgepack.models.progress import silent

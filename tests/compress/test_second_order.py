@@ -12,8 +12,8 @@ import pytest
 from edgepack.compress import prune_obd, prune_obs
 from edgepack.compress.context import Context
 from edgepack.compress.curvature import diagonal
-from edgepack.compress.finetune import FineTune
 from edgepack.compress.layer_inputs import as_matrix, columns, matrix_layers, moments
+from edgepack.compress.options import FineTune
 from edgepack.compress.prune_obs import compensate, damped, saliencies
 from edgepack.errors import ConfigError, DataError
 from edgepack.models.dataset import Dataset, Samples

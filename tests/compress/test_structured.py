@@ -12,8 +12,8 @@ from edgepack.compress.activations import channel_activity
 from edgepack.compress.channels import groups, trace
 from edgepack.compress.context import Context
 from edgepack.compress.cost import cost, model_cost
-from edgepack.compress.finetune import FineTune
 from edgepack.compress.importance import Criterion, unit_scores
+from edgepack.compress.options import FineTune
 from edgepack.compress.prune_structured import Config, run
 from edgepack.compress.selection import StructuredScope
 from edgepack.compress.separate import separate

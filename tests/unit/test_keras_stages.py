@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgepack.compress.apply import Compressed, apply
-from edgepack.compress.finetune import FineTune
+from edgepack.compress.options import FineTune
 from edgepack.compress.prune_magnitude import Config
 from edgepack.errors import UnsupportedError
 from edgepack.models.dataset import Samples, read_dataset

@@ -1,11 +1,50 @@
-"""What `bench --bisect` found, in words."""
+"""`edgepack bench --bisect`."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any
+
+import typer
+
 from edgepack.bench.bisect import Findings, missing_reference
+from edgepack.bench.project import BenchRequest
+from edgepack.commands.output import out
+from edgepack.errors import ParityError
+from edgepack.pipeline.bisect import bisect_project
 
 
-def finding_lines(findings: Findings, function: str | None, reason: str | None) -> list[str]:
+def bench_bisect(request: BenchRequest) -> None:
+    """Look for the first wrong layer of one board, and say what was found.
+
+    Raises:
+        typer.Exit: a layer computed something else than the oracle.
+        EdgepackError: as `bisect_project`.
+    """
+    with out().progress() as progress:
+        result = bisect_project(request, progress)
+    findings = result.findings
+    document: dict[str, Any] = {
+        "project": result.project.as_posix(),
+        "target": result.target,
+        "function": result.function,
+        "reason": result.reason,
+        **asdict(findings),
+    }
+    if findings.first is not None:
+        document["first"]["tensor"] = findings.first.tensor.model_dump(mode="json")
+        document["first"]["position"] = list(findings.first.position)
+
+    def show() -> None:
+        for line in _lines(findings, result.function, result.reason):
+            out().line(line)
+
+    out().result(document, show)
+    if findings.first is not None:
+        raise typer.Exit(ParityError.exit_code)
+
+
+def _lines(findings: Findings, function: str | None, reason: str | None) -> list[str]:
     """The text for people, a line each."""
     compared = ", ".join(f"{n:,} with {name}" for name, n in sorted(findings.compared.items()))
     total = sum(findings.compared.values())
