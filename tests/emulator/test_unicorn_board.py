@@ -16,14 +16,13 @@ import serial
 
 from edgepack import runner
 from edgepack.bench.project import BenchRequest, bench
-from edgepack.errors import DeviceLostError, MissingToolError, UnsupportedError, UsageError
-from edgepack.flash import choose_emulator, launch
-from edgepack.flash.unicorn_board import runnable, why_not
+from edgepack.errors import DeviceLostError, MissingToolError
+from edgepack.flash import launch
+from edgepack.flash.unicorn_board import runnable
 from edgepack.manifest import Manifest
 from edgepack.pipeline.build import BuildRequest, build_project
 from edgepack.report.schema import RunReport
-from edgepack.resources import firmware_dir
-from edgepack.targets import load_target, load_targets
+from edgepack.targets import load_target
 from edgepack.toolchain import compile_project, find_compiler, read_image
 from edgepack.types import Array
 from tests.emulator.echo_project import write_project
@@ -355,61 +354,3 @@ def test_is_fast_enough(tmp_path: Path, record_property: Callable[[str, object],
     record_property("note", f"the unicorn board executes {rate:.0f} million instructions a second")
     assert core.counter.total == 4_000_003
     assert rate > 3
-
-
-# ---- which emulator ----
-
-
-def test_says_what_it_can_play() -> None:
-    assert {"microbit", "mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505"} <= set(ALL)
-    assert "netduinoplus2" in ALL and "mps2-an385-m0plus" in ALL
-    reasons = {target.id: why_not(target) for target in load_targets()}
-    assert "no cortex-m55" in (reasons["mps3-an547"] or "")
-    assert "not an emulated board" in (reasons["host"] or "")
-    for name in ALL:
-        kind = load_target(name).uart.kind
-        assert (firmware_dir() / "port").is_dir() and kind
-
-
-def test_qemu_is_taken_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    target = load_target("mps2-an386")
-    if shutil.which("qemu-system-arm") is not None:
-        assert choose_emulator(target).name == "qemu"
-    assert choose_emulator(target, "unicorn").name == "unicorn"
-    monkeypatch.setenv("PATH", "")
-    assert choose_emulator(target).name == "unicorn"
-    with pytest.raises(MissingToolError) as caught:
-        choose_emulator(target, "qemu")
-    assert caught.value.next_step == "sudo apt-get install qemu-system-arm"
-
-
-def test_what_unicorn_cannot_play_needs_qemu(monkeypatch: pytest.MonkeyPatch) -> None:
-    target = load_target("mps3-an547")
-    with pytest.raises(UnsupportedError, match="unicorn has no cortex-m55") as refused:
-        choose_emulator(target, "unicorn")
-    assert "mps2-an505" in (refused.value.allowed or "")
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(MissingToolError) as caught:
-        choose_emulator(target)
-    assert caught.value.next_step == "sudo apt-get install qemu-system-arm"
-
-
-def test_both_commands_are_named_when_neither_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr("edgepack.flash.emulator.unicorn_version", lambda: None)
-    with pytest.raises(MissingToolError) as caught:
-        choose_emulator(load_target("mps2-an386"))
-    step = caught.value.next_step or ""
-    assert "apt-get install qemu-system-arm" in step and "edgepack[sim]" in step
-    with pytest.raises(MissingToolError, match="unicorn is not installed"):
-        choose_emulator(load_target("mps2-an386"), "unicorn")
-
-
-def test_cycles_need_qemu(tmp_path: Path) -> None:
-    if not has_compiler("mps2-an386"):
-        pytest.skip("no compiler: pip install edgepack[zig]")
-    model = tmp_path / "small.tflite"
-    model.write_bytes(small_cnn())
-    build_project(BuildRequest(model, "mps2-an386"), tmp_path / "project")
-    with pytest.raises(UsageError, match="plugin of QEMU, and unicorn plays mps2-an386"):
-        bench(BenchRequest(tmp_path / "project", cycles=True, emulator="unicorn"))
