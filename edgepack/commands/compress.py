@@ -32,8 +32,11 @@ def compress(
         ),
     ] = None,
     recipe: Annotated[
-        Path | None,
-        typer.Option(help="A TOML file with [[compress]] tables, such as edgepack.toml."),
+        list[Path] | None,
+        typer.Option(
+            help="A TOML file with [[compress]] tables, such as edgepack.toml; with --sweep "
+            "several may be given, to be compared."
+        ),
     ] = None,
     data: Annotated[
         str | None,
@@ -106,6 +109,8 @@ def compress(
         edgepack compress net.keras --data train:load_data --recipe edgepack.toml -o small.keras
         edgepack compress net.keras --data d.npz --sweep --target netduinoplus2 -o swept
             --method "prune_structured:ratio=0.3|0.5|0.7,of=macs"
+        edgepack compress net.keras --data d.npz --sweep --target netduinoplus2 -o swept
+            --recipe pruned.toml --recipe distilled.toml --recipe both.toml
         edgepack compress swept --point 2 -o small.keras --build firmware
     """
     import json
@@ -117,6 +122,7 @@ def compress(
         take_point,
     )
     from edgepack.commands.convert import _check_destination, _write
+    from edgepack.compress.grid import Recipe
     from edgepack.errors import UsageError
     from edgepack.pipeline.compress import (
         Asked,
@@ -132,24 +138,27 @@ def compress(
     if point is not None:
         take_point(model, destination, options)
         return
-    if (method is None) == (recipe is None):
+    if bool(method) == bool(recipe):
         raise UsageError(
             "give the steps either as --method or as --recipe",
             next_step=f"edgepack compress {model} --data DATA -o {destination} "
             "--method prune_structured:ratio=0.5",
         )
     if sweep:
-        tables = [parse_step(text) for text in method or ()]
-        if recipe is not None:
-            tables = read_tables(recipe)
-        origin = "--method" if recipe is None else str(recipe)
-        run_sweep(model, destination, tables, origin, data, time_limit, options)
+        recipes = [Recipe(tuple(read_tables(path)), str(path)) for path in recipe or ()]
+        if method:
+            recipes = [Recipe(tuple(parse_step(text) for text in method), "--method")]
+        run_sweep(model, destination, recipes, data, time_limit, options)
         return
+    if recipe and len(recipe) > 1:
+        raise UsageError(
+            f"--recipe is given {len(recipe)} times", allowed="once; several with --sweep"
+        )
     if destination.suffix != ".keras":
         raise UsageError(f"--out {destination}", allowed="a name that ends in .keras")
     _check_destination(model, destination)
-    if recipe is not None:
-        steps = read_steps(recipe)
+    if recipe:
+        steps = read_steps(recipe[0])
     else:
         steps = checked_steps([parse_step(text) for text in method or ()], "--method")
     with out().progress() as progress:

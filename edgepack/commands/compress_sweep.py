@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from edgepack.commands.output import Column, out
-from edgepack.compress.grid import USE
+from edgepack.compress.grid import RECIPE, USE, Recipe
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,7 @@ def check_options(options: SweepOptions, model: Path) -> None:
 def run_sweep(
     model: Path,
     folder: Path,
-    tables: list[Any],
-    origin: str,
+    recipes: Sequence[Recipe],
     data: str | None,
     time_limit: float,
     options: SweepOptions,
@@ -78,7 +78,7 @@ def run_sweep(
     schemes, builds = options.scheme or "int8", options.optimize or "balanced"
     asked = Asked(
         model,
-        points(tables, origin),
+        points(recipes),
         data,
         options.target,
         folder,
@@ -181,7 +181,9 @@ def _settings(row: dict[str, Any]) -> str:
     parts = []
     for key, value in row["varied"].items():
         step, _, name = key.rpartition(".")
-        if name != USE:
+        if key == RECIPE:
+            parts.append(str(value))
+        elif name != USE:
             parts.append(f"{key}={value}")
         elif not value:
             parts.append(f"{step} left out")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from edgepack.errors import ConfigError
 
 SWEEP = "sweep"  # the table of a [[compress]] table that holds the alternatives
 USE = "use"  # its key that says whether the step is there at all
+RECIPE = "recipe"  # in `varied` of a point of one of several recipes: where that comes from
 MOST_POINTS = 500
 
 
@@ -24,35 +26,49 @@ class Point:
     steps: tuple[dict[str, Any], ...]
 
 
-def points(tables: Sequence[Mapping[str, Any]], origin: str) -> tuple[Point, ...]:
+@dataclass(frozen=True)
+class Recipe:
+    """`[[compress]]` tables, and where they come from.
+
+    A step's `sweep` table holds a list of values by key, dotted for a key of an inner table, and
+    `use = [true, false]` for a step that may be left out.
+    """
+
+    tables: tuple[Mapping[str, Any], ...]
+    origin: str
+
+
+def points(recipes: Sequence[Recipe]) -> tuple[Point, ...]:
     """Every combination, those that share their first steps one after the other.
 
     Args:
-        tables: `[[compress]]` tables; their `sweep` tables hold a list of values by key, dotted for
-            a key of an inner table, and `use = [true, false]` for a step that may be left out.
-        origin: where they come from, for errors.
+        recipes: one with alternatives, or several, each a point or a grid of its own; `varied` says
+            which one a point is of.
 
     Raises:
         ConfigError: nothing varies, a key has no list of values, or there are too many points.
     """
-    axes: list[list[tuple[int, str, Any]]] = []
-    for index, table in enumerate(tables):
-        for key, values in _alternatives(table, index, origin):
-            axes.append([(index, key, value) for value in values])
-    if not axes:
+    for recipe in recipes:
+        if not recipe.tables:
+            raise ConfigError(f"{recipe.origin}: there is no [[compress]] table", allowed="one")
+    grids = [(recipe, _axes(recipe)) for recipe in recipes]
+    origins = ", ".join(recipe.origin for recipe in recipes)
+    if len(recipes) == 1 and not grids[0][1]:
         raise ConfigError(
-            f"{origin}: no key has several values to try",
-            allowed="--method prune_structured:ratio=0.3|0.5, or a table [compress.sweep] with "
-            "ratio = [0.3, 0.5] below the step's [[compress]]",
+            f"{origins}: no key has several values to try",
+            allowed="--method prune_structured:ratio=0.3|0.5, a table [compress.sweep] with "
+            "ratio = [0.3, 0.5] below the step's [[compress]], or several times --recipe",
         )
-    count = 1
-    for axis in axes:
-        count *= len(axis)
+    count = sum(math.prod(len(axis) for axis in axes) for _, axes in grids)
     if count > MOST_POINTS:
         raise ConfigError(
-            f"{origin}: the grid has {count:,} points", allowed=f"at most {MOST_POINTS}"
+            f"{origins}: the grid has {count:,} points", allowed=f"at most {MOST_POINTS}"
         )
-    return _unique(_point(tables, chosen) for chosen in itertools.product(*axes))
+    return _unique(
+        _point(recipe, chosen, named=len(recipes) > 1)
+        for recipe, axes in grids
+        for chosen in itertools.product(*axes)
+    )
 
 
 def without_sweep(tables: Iterable[Any]) -> list[Any]:
@@ -72,6 +88,15 @@ def as_toml(steps: Iterable[Mapping[str, Any]]) -> str:
         lines = [f"{_key(key)} = {_written(value)}" for key, value in step.items()]
         tables.append("\n".join(["[[compress]]", *lines]) + "\n")
     return "\n".join(tables)
+
+
+def _axes(recipe: Recipe) -> list[list[tuple[int, str, Any]]]:
+    """What varies: for every such key its step, its name and each value."""
+    return [
+        [(index, key, value) for value in values]
+        for index, table in enumerate(recipe.tables)
+        for key, values in _alternatives(table, index, recipe.origin)
+    ]
 
 
 def _alternatives(
@@ -100,8 +125,8 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any
             yield prefix + key, value
 
 
-def _point(tables: Sequence[Mapping[str, Any]], chosen: Sequence[tuple[int, str, Any]]) -> Point:
-    steps: list[dict[str, Any] | None] = copy.deepcopy(without_sweep(tables))
+def _point(recipe: Recipe, chosen: Sequence[tuple[int, str, Any]], *, named: bool) -> Point:
+    steps: list[dict[str, Any] | None] = copy.deepcopy(without_sweep(recipe.tables))
     for index, key, value in chosen:
         if key == USE:
             if not value:
@@ -115,11 +140,13 @@ def _point(tables: Sequence[Mapping[str, Any]], chosen: Sequence[tuple[int, str,
             here = here.setdefault(parent, {})
         here[last] = copy.deepcopy(value)
     varied = tuple(
-        (f"{index + 1}.{tables[index].get('method')}.{key}", value)
+        (f"{index + 1}.{recipe.tables[index].get('method')}.{key}", value)
         for index, key, value in chosen
         # of a step that is left out only that counts
         if steps[index] is not None or key == USE
     )
+    if named:
+        varied = ((RECIPE, recipe.origin), *varied)
     return Point(varied, tuple(step for step in steps if step is not None))
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edgepack.compress import low_rank, prune_structured
 from edgepack.compress.front import front
-from edgepack.compress.grid import MOST_POINTS, as_toml, points
+from edgepack.compress.grid import MOST_POINTS, Recipe, as_toml, points
 from edgepack.compress.options import FineTune
 from edgepack.config import load_config
 from edgepack.errors import ConfigError
@@ -42,7 +42,7 @@ finetune.epochs = [2, 3]
 def test_all_combinations_once_those_with_equal_first_steps_together(tmp_path: Path) -> None:
     path = tmp_path / "edgepack.toml"
     path.write_text(RECIPE)
-    found = points(read_tables(path), "here")
+    found = points([Recipe(tuple(read_tables(path)), "here")])
     recipes = [checked_steps(point.steps, "here") for point in found]
     last = [low_rank.Config(energy=0.9, finetune=FineTune(epochs=n)) for n in (2, 3)]
     assert recipes == [
@@ -73,7 +73,7 @@ def test_a_recipe_with_a_sweep_is_still_a_recipe(tmp_path: Path) -> None:
 
 def test_values_to_try_on_the_command_line() -> None:
     table = parse_step("prune_structured:ratio=0.3|0.6,of=macs|channels,finetune.epochs=2")
-    found = [point.steps[0] for point in points([table], "--method")]
+    found = [point.steps[0] for point in points([Recipe((table,), "--method")])]
     rest = {"method": "prune_structured", "finetune": {"epochs": 2}}
     assert found == [
         {**rest, "ratio": ratio, "of": of} for ratio in (0.3, 0.6) for of in ("macs", "channels")
@@ -81,6 +81,21 @@ def test_values_to_try_on_the_command_line() -> None:
     with pytest.raises(ConfigError, match="several values to try") as caught:
         checked_steps([table], "--method")
     assert "--sweep" in str(caught.value)
+
+
+def test_several_recipes_are_points_of_one_table() -> None:
+    cut = {"method": "prune_structured", "sweep": {"ratio": [0.3, 0.6]}}
+    taught = {"method": "distill", "width": 0.5}
+    recipes = [Recipe((cut,), "cut"), Recipe((taught,), "taught"), Recipe((taught,), "again")]
+    found = points(recipes)
+    assert [dict(point.varied) for point in found] == [
+        {"recipe": "cut", "1.prune_structured.ratio": 0.3},
+        {"recipe": "cut", "1.prune_structured.ratio": 0.6},
+        {"recipe": "taught"},
+    ]
+    assert found[2].steps == (taught,)
+    with pytest.raises(ConfigError, match=r"empty: there is no \[\[compress\]\] table"):
+        points([*recipes, Recipe((), "empty")])
 
 
 def test_a_recipe_is_written_as_it_is_read() -> None:
@@ -102,7 +117,7 @@ def test_a_recipe_is_written_as_it_is_read() -> None:
 )
 def test_a_wrong_grid_is_named(table: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        points([table], "here")
+        points([Recipe((table,), "here")])
     assert said in str(caught.value)
 
 

@@ -36,6 +36,7 @@ GRID = "prune_structured:ratio=0.3|0.6,finetune.epochs=2"
         ("--point 1 -o s.keras", "is no folder"),
         ("--point 1 --sweep -o s", "takes one of a finished sweep"),
         (f"--method {GRID} --build fw -o s.keras", "--point N"),
+        ("--recipe a.toml --recipe b.toml -o s.keras", "several with --sweep"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(
