@@ -104,7 +104,32 @@ class Selector:
                 low = middle
             else:
                 high = middle
-        return self._lost(counts(high))
+        if self._options.multiple == 1:
+            return self._lost(counts(high))
+        return self._given_back(counts(high), demand)
+
+    def _given_back(self, counts: list[int], demand: Demand) -> frozenset[int]:
+        """Let groups have units back while the demand is met.
+
+        With a multiple all groups come down a whole step at the same share, which may be far below
+        what is asked for. Each time the group whose units matter most gets one step back.
+        """
+        counts = [
+            min(self._allowed(len(group.units), count), len(order))
+            for group, order, count in zip(self._groups, self._ranked, counts, strict=True)
+        ]
+        open_groups = {index for index, count in enumerate(counts) if count}
+        while open_groups:
+            index = max(open_groups, key=lambda i: self._scores[self._ranked[i][counts[i] - 1]])
+            fewer = max(0, counts[index] - self._options.multiple)
+            trial = [*counts[:index], fewer, *counts[index + 1 :]]
+            if demand(self._lost(trial)) <= 1.0:
+                counts = trial
+            else:
+                open_groups.discard(index)
+            if not counts[index]:
+                open_groups.discard(index)
+        return self._lost(counts)
 
     def _everything(self) -> list[int]:
         return [len(group.units) for group in self._groups]

@@ -197,6 +197,22 @@ def test_counts_round_to_a_multiple_and_rounds_reach_the_ratio() -> None:
     assert names(small) == {"first": 4, "second": 7}
 
 
+def test_a_multiple_takes_no_more_than_it_must() -> None:
+    import keras
+    from keras import layers
+
+    sizes = (16, 16, 16)
+    hidden = [layers.Dense(size, activation="relu") for size in sizes]
+    model = networks.randomize(keras.Sequential([keras.Input((6,)), *hidden, layers.Dense(2)]))
+    whole = sum(sizes)
+    for ratio in (0.2, 0.3, 0.5, 0.6):
+        config = Config(ratio=ratio, multiple=4, finetune=FineTune(epochs=0))
+        left = names(run(model, config, Context(None, silent)).model)
+        assert all(count % 4 == 0 for count in left.values())
+        # equal shares alone come down in all layers at once: by 12 channels
+        assert (1 - ratio) * whole - 4 < sum(left.values()) <= (1 - ratio) * whole, ratio
+
+
 def test_what_cannot_be_is_refused() -> None:
     model = networks.lenet_300()
     with pytest.raises(ConfigError, match="skip = 'frist'"):
