@@ -52,7 +52,6 @@ class Opened:
     module: Any
     function: Any
     producer: str
-    parameters: int
 
 
 def open_saved_model(path: Path, *, trust_model_code: bool = False) -> Opened:
@@ -64,7 +63,7 @@ def open_saved_model(path: Path, *, trust_model_code: bool = False) -> Opened:
         UnsupportedError: its graph touches files or calls Python.
     """
     proto = _read_graph(path)
-    version, parameters = _check_graph(path, proto, trust_model_code)
+    version = _check_graph(path, proto, trust_model_code)
     import tensorflow as tf
 
     try:
@@ -82,7 +81,7 @@ def open_saved_model(path: Path, *, trust_model_code: bool = False) -> Opened:
     if name is None:
         raise ModelError(f"{path} has no signature to serve", next_step=_NEXT)
     producer = f"TensorFlow {version}" if version else "TensorFlow"
-    return Opened(module, signatures[name], producer, parameters)
+    return Opened(module, signatures[name], producer)
 
 
 def _load_without_optimizer(path: Path, proto: Any) -> Any:
@@ -117,8 +116,8 @@ def _read_graph(path: Path) -> Any:
     return proto
 
 
-def _check_graph(path: Path, proto: Any, trust_model_code: bool) -> tuple[str, int]:
-    """The TensorFlow that wrote it and how many weights it claims, from the file alone."""
+def _check_graph(path: Path, proto: Any, trust_model_code: bool) -> str:
+    """The TensorFlow that wrote it, and that it claims no absurd amount; from the file alone."""
     graph = proto.meta_graphs[0]
     nodes = [*graph.graph_def.node]
     for function in graph.graph_def.library.function:
@@ -140,7 +139,7 @@ def _check_graph(path: Path, proto: Any, trust_model_code: bool) -> tuple[str, i
         raise ModelError(
             f"{path} claims {claimed:,} weights", allowed=f"at most {MAX_FOLDER_BYTES}"
         )
-    return graph.meta_info_def.tensorflow_version, claimed
+    return str(graph.meta_info_def.tensorflow_version)
 
 
 def describe(opened: Opened) -> dict[str, Any]:
@@ -151,7 +150,8 @@ def describe(opened: Opened) -> dict[str, Any]:
         "inputs": [_spec(name, tensor) for name, tensor in inputs],
         "outputs": [_spec(name, tensor) for name, tensor in outputs],
         "dtypes": sorted({_dtype(tensor) for _, tensor in (*inputs, *outputs)}),
-        "parameters": opened.parameters,
+        # of the signature: the file holds the optimizer's as well
+        "parameters": sum(variable.shape.num_elements() for variable in opened.function.variables),
         "producer": opened.producer,
     }
 

@@ -74,6 +74,23 @@ def save_reader(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]
     return {}
 
 
+def save_spare(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Save a SavedModel with four weights and forty variables that no output needs."""
+    import tensorflow as tf
+
+    class Spare(tf.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.weights, self.momenta = tf.Variable(tf.ones(4)), tf.Variable(tf.zeros(40))
+
+        @tf.function(input_signature=[tf.TensorSpec((1, 4), tf.float32)])  # type: ignore[untyped-decorator]
+        def __call__(self, x: Any) -> Any:
+            return x * self.weights
+
+    module = Spare()
+    tf.saved_model.save(module, arguments["out"], signatures=module.__call__)
+    return {}
+
+
 def crash_opener(request: Any, stages: Any) -> Any:
     """An `open_source` that dies of a segmentation fault."""
     os.write(2, b"Fatal Python error: Segmentation fault\n")

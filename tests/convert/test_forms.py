@@ -14,6 +14,7 @@ from edgepack.convert.run import convert
 from edgepack.errors import UnsupportedError
 from edgepack.frontends.tflite import load_tflite
 from edgepack.models.isolate import Task, kept_child, run_task
+from edgepack.models.load import load_model
 from edgepack.ops.verify import unsupported_nodes
 
 pytestmark = pytest.mark.needs_tf
@@ -74,6 +75,12 @@ def test_other_forms_of_a_keras_model(suffix: str, tmp_path: Path) -> None:
     assert done.report["operators"]["FULLY_CONNECTED"] == 1
     assert done.result is not None and done.result.inputs[0].shape == (1, 8, 8, 4)
     assert done.source.inputs[0].shape == (-1, 8, 8, 4)
+
+
+def test_only_weights_that_the_signature_needs_count(tmp_path: Path) -> None:
+    path = tmp_path / "net"
+    run_task(Task("tests.convert.tasks:save_spare", {"out": str(path)}, "saving", SECONDS))
+    assert load_model(path).parameters == 4
 
 
 def test_outputs_keep_their_order(tmp_path: Path) -> None:
