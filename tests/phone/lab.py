@@ -12,7 +12,8 @@ from typing import Any
 from edgepack.bench.phone.settings import PhoneSettings
 from edgepack.bench.project import BenchRequest
 from edgepack.link.adb_program import Adb, AdbTiming, find_adb
-from tests.phone.device import AdbServer, Phone
+from tests.phone.adb_server import AdbServer
+from tests.phone.device import Phone
 
 REAL = {"ro.boot.qemu": "0"}  # a phone that does not say it is emulated, so that times are shown
 Command = Callable[..., str]
