@@ -73,6 +73,19 @@ def test_openocd_has_the_configuration_files(target: Target, method: FlashMethod
         assert (OPENOCD_SCRIPTS / name).is_file(), f"{target.id}: OpenOCD has no {name}"
 
 
+@pytest.mark.parametrize(("target", "method"), OPENOCD, ids=names(OPENOCD))
+def test_openocd_takes_the_configuration(target: Target, method: FlashMethod) -> None:
+    if runner.which("openocd") is None:
+        pytest.skip("openocd is not installed")
+    files = method.options["config"]
+    if ELSEWHERE.keys() & set(files):
+        pytest.skip("another OpenOCD's files")
+    lines = (*method.options.get("commands", ()), "shutdown")
+    words = [*(w for f in files for w in ("-f", f)), *(w for c in lines for w in ("-c", c))]
+    said = runner.run(["openocd", *words], timeout=20.0, check=False)
+    assert said.returncode == 0, f"{target.id}: {said.stderr[-500:]}"
+
+
 def test_stm32loader_knows_the_families() -> None:
     loader = importlib.import_module("stm32loader.bootloader").Stm32Bootloader
     for target, method in methods("stm32loader"):

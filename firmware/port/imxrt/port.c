@@ -3,7 +3,7 @@
  * cycle counter, GPT1.
  *
  * Registers: i.MX RT1060 reference manual (IMXRT1060RM rev. 3): 11 IOMUXC, 14 CCM, 18 DCDC, 49
- * LPUART, 52 GPT, 57 WDOG3; data sheet IMXRT1060CEC 4.1.3 (1.25 V for 600 MHz). Offsets and bits also
+ * LPUART, 52 GPT, 58 WDOG3; data sheet IMXRT1060CEC 4.1.3 (1.25 V for 600 MHz). Offsets and bits also
  * in PJRC's cores, teensy4/imxrt.h. The ROM has set up the flash (boot_block.S) and the FlexRAM:
  * 128 KiB each of ITCM and DTCM, as the fuses say.
  *
