@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from edgepack.commands.output import Column, out
+from edgepack.commands.output import out
 
 _SWEEP = "A sweep"
+_DEVICE = "What the device sees"
 
 
 def compress(
@@ -61,20 +62,28 @@ def compress(
     ] = False,
     target: Annotated[
         str | None,
-        typer.Option("--target", "-t", help="An emulated board.", rich_help_panel=_SWEEP),
+        typer.Option(
+            "--target",
+            "-t",
+            help="An emulated board: build for it and state flash, RAM and instructions before and "
+            "after each step, with --sweep of each point.",
+            rich_help_panel=_DEVICE,
+        ),
     ] = None,
     scheme: Annotated[
         str | None,
         typer.Option(
-            metavar="SCHEME[|SCHEME]", help="How to quantize (int8).", rich_help_panel=_SWEEP
+            metavar="SCHEME[|SCHEME]",
+            help="How to quantize (int8); several with --sweep.",
+            rich_help_panel=_DEVICE,
         ),
     ] = None,
     optimize: Annotated[
         str | None,
         typer.Option(
             metavar="NAME[|NAME]",
-            help="What the build prefers (balanced).",
-            rich_help_panel=_SWEEP,
+            help="What the build prefers (balanced); several with --sweep.",
+            rich_help_panel=_DEVICE,
         ),
     ] = None,
     validation: Annotated[
@@ -107,6 +116,7 @@ def compress(
         edgepack compress net.keras --data d.npz -o small.keras
             --method low_rank:energy=0.9 --method prune_magnitude:sparsity=0.8
         edgepack compress net.keras --data train:load_data --recipe edgepack.toml -o small.keras
+            --target netduinoplus2
         edgepack compress net.keras --data d.npz --sweep --target netduinoplus2 -o swept
             --method "prune_structured:ratio=0.3|0.5|0.7,of=macs"
         edgepack compress net.keras --data d.npz --sweep --target netduinoplus2 -o swept
@@ -115,8 +125,10 @@ def compress(
     """
     import json
 
+    from edgepack.commands.compress_show import show
     from edgepack.commands.compress_sweep import (
         SweepOptions,
+        build_of,
         check_options,
         run_sweep,
         take_point,
@@ -161,41 +173,11 @@ def compress(
         steps = read_steps(recipe[0])
     else:
         steps = checked_steps([parse_step(text) for text in method or ()], "--method")
+    asked = Asked(model, steps, data, timeout=time_limit, build=build_of(options))
     with out().progress() as progress:
-        done = compress_model(Asked(model, steps, data, timeout=time_limit), progress)
+        done = compress_model(asked, progress)
     _write(destination, done.keras)
     if report is not None:
         _write(report, (json.dumps(done.report, indent=2) + "\n").encode())
     document = {"model": str(destination), **done.report}
-    out().result(document, lambda: _show(done.report, destination))
-
-
-def _show(report: dict[str, Any], destination: Path) -> None:
-    o, steps = out(), report["steps"]
-    rows = [_row("before", steps[0]["before"])]
-    rows += [_row(step["method"], step["after"]) for step in steps]
-    columns = [Column("after step"), Column("parameters", right=True)]
-    columns += [Column("not zero", right=True), Column("MACs", right=True)]
-    o.table([*columns, Column("test split", right=True)], rows)
-    for step in steps:
-        for layer in step["layers"]:
-            if layer["note"]:
-                o.detail(f"{step['method']}: {layer['name']}: {layer['note']}")
-        o.line(f"{step['method']}: the device saves {step['device_saving']}")
-    if "coded" in report:
-        coded = report["coded"]
-        o.line(
-            f"coded as Deep Compression counts: {coded['compressed']:,} of {coded['original']:,} "
-            f"bytes, a ratio of {coded['ratio']:.1f}"
-        )
-    o.note(f"next:  edgepack quantize {destination} --data DATA -o {destination.stem}.tflite")
-
-
-def _row(name: str, figures: dict[str, Any]) -> list[str]:
-    test = figures["test"]
-    score = ""
-    if test is not None:
-        top1 = test["metric"] == "top1"
-        score = f"{100 * test['value']:.2f} %" if top1 else f"{test['value']:.6g} {test['metric']}"
-    counts = (figures["parameters"], figures["nonzero_parameters"], figures["macs"])
-    return [name, *(f"{count:,}" for count in counts), score]
+    out().result(document, lambda: show(done.report, destination))

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
+from edgepack.commands.compress_show import score_text
 from edgepack.commands.output import Column, out
 from edgepack.compress.grid import RECIPE, USE, Recipe
+
+if TYPE_CHECKING:
+    from edgepack.pipeline.compress_device import Build
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,15 @@ def check_options(options: SweepOptions, model: Path) -> None:
     from edgepack.errors import UsageError
 
     taking = options.point is not None
-    for name in ("target", "scheme", "optimize", "validation"):
-        if getattr(options, name) is not None and not options.sweep:
-            raise UsageError(f"--{name} is of a sweep", allowed="--sweep beside it")
+    if options.validation is not None and not options.sweep:
+        raise UsageError("--validation is of a sweep", allowed="--sweep beside it")
+    for name in ("scheme", "optimize"):
+        if getattr(options, name) is not None and (taking or options.target is None):
+            raise UsageError(
+                f"--{name} says how a network is built", allowed="--target NAME beside it"
+            )
+    if options.target is not None and taking:
+        raise UsageError("--point takes the target of its sweep", allowed="no --target beside it")
     if options.build is not None and not taking:
         raise UsageError("--build makes a project of one point", allowed="--point N beside it")
     if taking and options.sweep:
@@ -50,6 +60,23 @@ def check_options(options: SweepOptions, model: Path) -> None:
         )
 
 
+def build_of(options: SweepOptions) -> Build | None:
+    """How one recipe's network is built to be measured; None where no target is named.
+
+    Raises:
+        UsageError: there are several ways, or one that there is not.
+    """
+    from edgepack.errors import UsageError
+    from edgepack.pipeline.compress_device import Build
+
+    if options.target is None:
+        return None
+    schemes, builds = _ways(options)
+    if len(schemes) > 1 or len(builds) > 1:
+        raise UsageError("several --scheme or --optimize make a sweep", allowed="--sweep beside it")
+    return Build(options.target, schemes[0], builds[0])
+
+
 def run_sweep(
     model: Path,
     folder: Path,
@@ -61,10 +88,8 @@ def run_sweep(
     """Try every point of a grid and show the table."""
     from edgepack.compress.grid import points
     from edgepack.errors import UsageError
-    from edgepack.pipeline.measure import Optimize
     from edgepack.pipeline.sweep import sweep
     from edgepack.pipeline.sweep_point import Asked
-    from edgepack.quantize.recipe import Scheme
     from edgepack.report.front_chart import draw
 
     if options.target is None or data is None:
@@ -75,7 +100,7 @@ def run_sweep(
         )
     if folder.is_file():
         raise UsageError(f"--out {folder} is a file", allowed="a folder, with --sweep")
-    schemes, builds = options.scheme or "int8", options.optimize or "balanced"
+    schemes, builds = _ways(options)
     asked = Asked(
         model,
         points(recipes),
@@ -83,8 +108,8 @@ def run_sweep(
         options.target,
         folder,
         validation=0.1 if options.validation is None else options.validation,
-        schemes=_each("--scheme", schemes, get_args(Scheme)),
-        optimize=_each("--optimize", builds, get_args(Optimize)),
+        schemes=schemes,
+        optimize=builds,
         timeout=time_limit,
     )
     with out().progress() as progress:
@@ -108,7 +133,7 @@ def take_point(folder: Path, destination: Path, options: SweepOptions) -> None:
 
     from edgepack.commands.convert import _write
     from edgepack.pipeline.build import BuildRequest, build_project
-    from edgepack.pipeline.sweep_point import TFLITE_NAME
+    from edgepack.pipeline.compress_device import TFLITE_NAME
     from edgepack.pipeline.sweep_result import taken
 
     assert options.point is not None
@@ -130,8 +155,8 @@ def take_point(folder: Path, destination: Path, options: SweepOptions) -> None:
 
     def show() -> None:
         out().line(f"point {row['number']}: {_settings(row)}")
-        out().line(f"held-out samples  {_score(row['held_out'])}")
-        out().line(f"test split        {_score(row['test'])}")
+        out().line(f"held-out samples  {score_text(row['held_out'])}")
+        out().line(f"test split        {score_text(row['test'])}")
         out().line(f"wrote {target} and {tflite}")
         out().detail(json.dumps(row["steps"]))
 
@@ -143,6 +168,15 @@ def take_point(folder: Path, destination: Path, options: SweepOptions) -> None:
         )
     else:
         out().note(f"next:  edgepack bench {options.build}")
+
+
+def _ways(options: SweepOptions) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The schemes and the preferences of the build that are asked for."""
+    from edgepack.pipeline.measure import Optimize
+    from edgepack.quantize.recipe import Scheme
+
+    schemes = _each("--scheme", options.scheme or "int8", get_args(Scheme))
+    return schemes, _each("--optimize", options.optimize or "balanced", get_args(Optimize))
 
 
 def _each(option: str, text: str, allowed: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -169,7 +203,7 @@ def _show(document: dict[str, Any], folder: Path) -> None:
         names = {"flash": "flash", "ram": "RAM", "instructions": "instructions", "all": "all"}
         best = [title for name, title in names.items() if row["number"] in fronts[name]]
         costs = [f"{row[cost]:,.0f}" for cost in ("flash", "ram", "instructions")]
-        rows.append([*cells, _score(row["held_out"]), *costs, ", ".join(best)])
+        rows.append([*cells, score_text(row["held_out"]), *costs, ", ".join(best)])
     o.table(columns, rows)
     wrong = [row["number"] for row in document["points"] if row.get("mismatched_bytes")]
     if wrong:
@@ -189,9 +223,3 @@ def _settings(row: dict[str, Any]) -> str:
             parts.append(f"{step} left out")
     varied = ", ".join(parts) or ("every step" if row["steps"] else "")
     return f"{varied or 'as it is'} ({row['scheme']}, {row['optimize']})"
-
-
-def _score(score: dict[str, Any]) -> str:
-    if score["metric"] == "top1":
-        return f"{100 * score['value']:.2f} %"
-    return f"{score['value']:.6g} {score['metric']}"

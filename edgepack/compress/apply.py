@@ -27,11 +27,15 @@ STEPS: TypeAdapter[tuple[Step, ...]] = TypeAdapter(tuple[Step, ...])
 
 @dataclass(frozen=True)
 class Compressed:
-    """The compressed model, and the path and content of the report on it (`compress.json`)."""
+    """The compressed model, and the path and content of the report on it (`compress.json`).
+
+    `stages` are the files of the model after each step, where checkpoints were asked for.
+    """
 
     handle: ModelHandle
     report_path: Path
     report: dict[str, Any]
+    stages: tuple[Path, ...] = ()
 
 
 def apply(
@@ -78,13 +82,14 @@ def apply(
     require_package("tensorflow", extra="tf", why="to compress a model")
     out_dir.mkdir(parents=True, exist_ok=True)
     path = out_dir / MODEL_NAME
+    saved = _checkpoints(handle, steps, data, checkpoints, folder or Path())
     arguments = {
         "model": str(handle.path.resolve()),
         "steps": STEPS.dump_python(tuple(steps), mode="json"),
         "data": None if data is None else str(data.resolve()),
         "out": str(path.resolve()),
         "folder": str((folder or Path()).resolve()),
-        "checkpoints": _checkpoints(handle, steps, data, checkpoints, folder or Path()),
+        "checkpoints": saved,
         "meter": meter,
     }
     what = f"compressing {handle.path.name}"
@@ -93,7 +98,8 @@ def apply(
     report_path = out_dir / REPORT_NAME
     text = json.dumps(reply["report"], indent=2, sort_keys=True)
     report_path.write_text(text + "\n", encoding="utf-8")
-    return Compressed(handle_from(path, reply["description"]), report_path, reply["report"])
+    stages = tuple(Path(name).with_suffix(".keras") for name in saved or ())
+    return Compressed(handle_from(path, reply["description"]), report_path, reply["report"], stages)
 
 
 def _checkpoints(

@@ -20,6 +20,7 @@ from edgepack.errors import ConfigError, DataError, UsageError
 from edgepack.models.entry import is_entry, parse_entry, run_data_entry
 from edgepack.models.load import load_model
 from edgepack.models.progress import Progress, silent
+from edgepack.pipeline.compress_device import Build, add_device, check_target
 from edgepack.pipeline.convert import user_cache
 from edgepack.pipeline.convert_entry import model_file
 from edgepack.pipeline.device_meter import METER
@@ -39,6 +40,7 @@ class Asked:
         data: an `.npz`, a `.csv`, a folder of pictures, `file:function`, or None.
         folder: that functions are relative to, and that gets the cache.
         timeout: seconds for all steps together.
+        build: how the network is built before and after each step, to see what the device sees.
     """
 
     model: Path
@@ -46,6 +48,7 @@ class Asked:
     data: str | None
     folder: Path = Path()
     timeout: float = 3600.0
+    build: Build | None = None
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,16 @@ def compress_model(asked: Asked, progress: Progress = silent) -> Done:
     """Run the steps, or those of them that an earlier run did not finish.
 
     Raises:
+        UsageError: a target that is not emulated, or one and no data to calibrate with.
         EdgepackError: whatever a step raises.
     """
+    if asked.build is not None:
+        check_target(asked.build.target)
+        if asked.data is None:
+            raise UsageError(
+                f"--target {asked.build.target} quantizes the network, which needs samples",
+                allowed=f"--data with {_DATA}",
+            )
     handle = load_model(model_file(asked.model, user_cache(), progress))
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
@@ -80,6 +91,8 @@ def compress_model(asked: Asked, progress: Progress = silent) -> Done:
             checkpoints=asked.folder / CACHE_NAME / STEPS_NAME,
             meter=METER,
         )
+        if asked.build is not None and data is not None:
+            add_device(done, handle.path, data, asked.build, scratch, progress)
         return Done(done.handle.path.read_bytes(), done.report)
 
 

@@ -16,31 +16,17 @@ import numpy as np
 
 from edgepack.cache import CACHE_NAME, stage_key, tree_digest
 from edgepack.compress.grid import Point
-from edgepack.errors import DataError, UsageError
+from edgepack.errors import DataError
 from edgepack.models.dataset import Dataset, read_dataset, write_dataset
 from edgepack.models.load import load_model
 from edgepack.models.progress import Progress, silent
 from edgepack.pipeline.compress import checked_steps, located_data
+from edgepack.pipeline.compress_device import Build, check_target
 from edgepack.pipeline.sweep_point import Asked, Files, tried
 from edgepack.pipeline.sweep_result import written
-from edgepack.targets import Kind, load_target, load_targets
 
 _DATA_NAME = "sweep-data"  # in the cache folder
 _FEWEST = 10  # held-out samples: fewer tell nothing
-
-
-def check_target(name: str) -> None:
-    """Demand a target whose emulator counts instructions.
-
-    Raises:
-        UsageError: it is another one.
-    """
-    if load_target(name).kind is not Kind.EMULATED:
-        emulated = [target.id for target in load_targets() if target.kind is Kind.EMULATED]
-        raise UsageError(
-            f"{name} is no emulated target: a sweep counts instructions in an emulator",
-            allowed=", ".join(emulated),
-        )
 
 
 def sweep(asked: Asked, progress: Progress = silent) -> dict[str, Any]:
@@ -60,7 +46,11 @@ def sweep(asked: Asked, progress: Progress = silent) -> dict[str, Any]:
     asked.out.mkdir(parents=True, exist_ok=True)
     files = _parted(asked, progress)
     # "as it is" first: what the others are compared with
-    builds = [(scheme, optimize) for scheme in asked.schemes for optimize in asked.optimize]
+    builds = [
+        Build(asked.target, scheme, optimize)
+        for scheme in asked.schemes
+        for optimize in asked.optimize
+    ]
     every = [(point, build) for point in (Point((), ()), *asked.points) for build in builds]
     rows: list[dict[str, Any]] = []
     document = written(asked, files, rows)

@@ -13,19 +13,15 @@ from edgepack.compress.apply import STEPS, apply, named_files
 from edgepack.compress.grid import Point, as_toml
 from edgepack.errors import EdgepackError
 from edgepack.models.handle import ModelHandle
-from edgepack.models.progress import Progress, silent
+from edgepack.models.progress import Progress
 from edgepack.pipeline.compress import STEPS_NAME
+from edgepack.pipeline.compress_device import COSTS, TFLITE_NAME, Build, built
 from edgepack.pipeline.device_meter import METER
-from edgepack.pipeline.measure import Optimize, measure
-from edgepack.pipeline.quantize import Asked as QuantizeAsked
-from edgepack.pipeline.quantize import quantize_any
-from edgepack.quantize.recipe import QuantizeRecipe, Scheme
-from edgepack.quantize.run import Outcome
+from edgepack.pipeline.measure import Optimize
+from edgepack.quantize.recipe import Scheme
 from edgepack.resources import firmware_dir, targets_dir, templates_dir
 
 RECIPE_NAME = "recipe.toml"
-TFLITE_NAME = "model.tflite"
-COSTS = ("flash", "ram", "instructions")
 _POINT_NAME = "point.json"
 # what a point's figures depend on, besides its data
 _CODE = ("compress", "models", "quantize", "convert", "passes", "emit", "memory", "ops")
@@ -73,12 +69,11 @@ def tried(
     handle: ModelHandle,
     files: Files,
     point: Point,
-    build: tuple[Scheme, Optimize],
+    build: Build,
     number: int,
     progress: Progress,
 ) -> dict[str, Any]:
     """One row of the table: what an earlier run found, or a new one."""
-    scheme, optimize = build
     place = asked.out / f"{number:02d}"
     key = stage_key(
         "point",
@@ -89,7 +84,7 @@ def tried(
             "files": [
                 named_files(step, asked.folder) for step in STEPS.validate_python(list(point.steps))
             ],
-            "build": [scheme, optimize, asked.target],
+            "build": [build.scheme, build.optimize, build.target],
             "code": [
                 code_digest(*_CODE),
                 tree_digest([firmware_dir(), templates_dir(), targets_dir()]),
@@ -104,10 +99,10 @@ def tried(
             return {**kept["row"], "number": number}
     varied = dict(point.varied)
     row: dict[str, Any] = {"number": number, "varied": varied, "steps": list(point.steps)}
-    row |= {"scheme": scheme, "optimize": optimize}
+    row |= {"scheme": build.scheme, "optimize": build.optimize}
     place.mkdir(parents=True, exist_ok=True)
     try:
-        row |= _made(asked, handle, files, point, row, place, progress)
+        row |= _made(asked, handle, files, point, build, place, progress)
     except EdgepackError as error:
         progress("sweep", None, error.message)
         return {**row, "error": error.message}
@@ -120,7 +115,7 @@ def _made(
     handle: ModelHandle,
     files: Files,
     point: Point,
-    row: dict[str, Any],
+    build: Build,
     place: Path,
     progress: Progress,
 ) -> dict[str, Any]:
@@ -147,16 +142,7 @@ def _made(
         # an .h5 file keeps its suffix: it is what the converters go by
         copy = place / f"model{model.suffix}"
         copy.write_bytes(model.read_bytes())
-        integer = quantized(copy, files.choose, row, progress)
-        (place / TFLITE_NAME).write_bytes(integer.data)
-        figures = measure(
-            place / TFLITE_NAME,
-            asked.target,
-            Path(name),
-            full_image=False,
-            optimize=row["optimize"],
-            progress=progress,
-        )
+    integer, figures = built(copy, files.choose, build, place, progress)
     return {
         **found,
         "model": copy.name,
@@ -165,9 +151,3 @@ def _made(
         "macs": figures.macs,
         "mismatched_bytes": figures.mismatched_bytes,
     }
-
-
-def quantized(model: Path, data: Path, row: dict[str, Any], progress: Progress = silent) -> Outcome:
-    """A point's network quantized as its row says, and evaluated on the test split of `data`."""
-    settings = QuantizeRecipe(scheme=row["scheme"])
-    return quantize_any(QuantizeAsked(model, str(data.resolve()), settings), progress)

@@ -10,7 +10,8 @@ from typing import Any
 from edgepack.compress.front import front
 from edgepack.errors import UsageError
 from edgepack.models.progress import Progress, silent
-from edgepack.pipeline.sweep_point import COSTS, TFLITE_NAME, Asked, Files, quantized
+from edgepack.pipeline.compress_device import COSTS, TFLITE_NAME, quantized
+from edgepack.pipeline.sweep_point import Asked, Files
 
 SWEEP_NAME = "sweep.json"
 
@@ -83,7 +84,8 @@ def taken(folder: Path, number: int, progress: Progress = silent) -> dict[str, A
         raise UsageError(f"--point {number}: {why}", allowed=", ".join(good))
     row, place = rows[number], folder / f"{number:02d}"
     if "test" not in row:
-        done = quantized(place / row["model"], Path(document["data"]["final"]), row, progress)
+        data = Path(document["data"]["final"])
+        done = quantized(place / row["model"], data, row["scheme"], progress)
         if done.data != (place / TFLITE_NAME).read_bytes():
             raise UsageError(
                 f"--point {number}: quantizing {place / row['model']} again gives other bytes than "

@@ -20,6 +20,7 @@ from edgepack.pipeline import sweep_point
 from edgepack.pipeline.sweep_result import quality, taken
 from edgepack.report import front_chart
 
+ONE = "--method prune_structured:ratio=0.5"
 GRID = "prune_structured:ratio=0.3|0.6,finetune.epochs=2"
 
 
@@ -32,7 +33,11 @@ GRID = "prune_structured:ratio=0.3|0.6,finetune.epochs=2"
         ("--method prune_structured:ratio=2|3 --sweep -t netduinoplus2 -o s", "ratio = 2"),
         (f"--method {GRID} --sweep -t nano33ble -o s", "no emulated"),
         (f"--method {GRID} --sweep -t netduinoplus2 -o s --scheme int9", "int9"),
-        (f"--method {GRID} -t netduinoplus2 -o s.keras", "--target is of a sweep"),
+        (f"--method {GRID} --validation 0.2 -o s.keras", "--validation is of a sweep"),
+        (f"{ONE} --scheme int8 -o s.keras", "--target NAME beside it"),
+        (f"{ONE} -t netduinoplus2 --optimize size|ram -o s.keras", "make a sweep"),
+        (f"{ONE} -t nano33ble -o s.keras", "no emulated"),
+        ("--point 1 -t netduinoplus2 -o s.keras", "the target of its sweep"),
         ("--point 1 -o s.keras", "is no folder"),
         ("--point 1 --sweep -o s", "takes one of a finished sweep"),
         (f"--method {GRID} --build fw -o s.keras", "--point N"),
