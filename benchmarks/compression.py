@@ -28,6 +28,7 @@ from edgepack.models.dataset import Dataset, Samples, read_dataset, write_datase
 from edgepack.models.handle import ModelHandle
 from edgepack.models.isolate import Task, run_task
 from edgepack.models.progress import Progress
+from edgepack.pipeline.device_meter import METER
 from edgepack.pipeline.quantize import Asked, quantize_any
 from edgepack.quantize.recipe import QuantizeRecipe, Scheme
 
@@ -163,6 +164,7 @@ def compressed(
             timeout=max(60.0, asked.seconds - (started - _BEGAN)),
             folder=asked.work,
             checkpoints=asked.work / _CHECKPOINTS,
+            meter=METER,
         )
     except ConversionError as error:
         if "did not finish" not in error.message:

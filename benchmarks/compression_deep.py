@@ -119,6 +119,7 @@ CASES: dict[str, Case] = {
     "lenet5 94, 4 bits, longer": Case("lenet5", _coded(0.94, 4, {}, 32, shift=1)),
     "lenet5 93, 4 bits, shifted": Case("lenet5", _coded(0.93, 4, {}, 20, shift=1)),
     "lenet5 96, 3 bits, shifted": Case("lenet5", _coded(0.96, 3, {"conv*/kernel": 4}, 8, shift=1)),
+    "lenet5 97, 3 bits, longer": Case("lenet5", _coded(0.972, 3, {"conv*/kernel": 4}, 40, shift=1)),
     "lenet5 98, 3 bits": Case("lenet5", _coded(0.98, 3, {"conv*/kernel": 4}, 6)),
     "lenet5 98, 3 bits, shifted": Case("lenet5", _coded(0.98, 3, {"conv*/kernel": 4}, 8, shift=1)),
 }

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.compression import mnist
-from benchmarks.compression_mnist import trained
+from benchmarks.compression_deep import trained
 from benchmarks.measure import Optimize, data_dir, measure
 from edgepack.compress.apply import STEPS, apply
 from edgepack.models.dataset import Dataset, read_dataset, write_dataset
