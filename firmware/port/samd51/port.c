@@ -52,7 +52,7 @@
 
 #define XTAL_HZ 32768u
 /* On, crystal, 32 kHz output, ready after 1 s, normal gain: it takes up to 28,000 cycles to start
- * (DS60001507, table 54-47). */
+ * (DS60001507E, table 54-47). */
 #define XOSC32K_ON ((1u << 1) | (1u << 2) | (1u << 3) | (3u << 8) | (1u << 13))
 #define DPLL_FROM_XOSC32K (1u << 5)
 #define DPLL_LOCK_BYPASS (1u << 11) /* the clock comes before the lock: it is waited for here */
