@@ -72,6 +72,19 @@ def options(description: str, cases: Sequence[str]) -> Options:
     return Options(read.cases or list(cases), work, 60 * read.minutes, read.final)
 
 
+def halved(criterion: str) -> dict[str, Any]:
+    """The step after which the emulated board executes half as much; it trains nothing."""
+    return {
+        "method": "prune_structured",
+        "budget": {"instructions": 0.5},
+        "target": TARGET,
+        "multiple": 4,
+        "criterion": criterion,
+        "samples": 2000,
+        "finetune": {"epochs": 0},
+    }
+
+
 def real_data() -> Path:
     """The folder of real models and data, or the end of the program."""
     folder = data_dir()

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.compression import (
-    TARGET,
     accuracy,
     figures,
+    halved,
     mnist,
     on_device,
     options,
@@ -41,15 +41,7 @@ def _fit(**more: Any) -> dict[str, Any]:
     return {"epochs": EPOCHS, "batch_size": 128, "learning_rate": RATE, **more}
 
 
-_HALF: dict[str, Any] = {
-    "method": "prune_structured",
-    "budget": {"instructions": 0.5},
-    "target": TARGET,
-    "multiple": 4,
-    "criterion": "taylor",
-    "samples": 2000,
-    "finetune": {"epochs": 0},
-}
+_HALF = halved("taylor")
 _TAUGHT = {"teacher": {"model": "original", "temperature": 4.0, "alpha": 0.7}}
 CASES: dict[str, list[dict[str, Any]]] = {
     "control": [{"method": "finetune", "finetune": _fit()}],

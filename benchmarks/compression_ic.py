@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.compression import (
-    TARGET,
     accuracy,
     cifar,
     figures,
+    halved,
     on_device,
     options,
     parts,
@@ -44,16 +44,7 @@ def fit(epochs: int, rate: float, *, taught: bool = True) -> dict[str, Any]:
     return table
 
 
-# half of what the emulated Cortex-M4 executes for one inference goes, and nothing is trained
-HALF: dict[str, Any] = {
-    "method": "prune_structured",
-    "budget": {"instructions": 0.5},
-    "target": TARGET,
-    "multiple": 4,
-    "criterion": "taylor",
-    "samples": 2000,
-    "finetune": {"epochs": 0},
-}
+HALF = halved("taylor")
 CASES: dict[str, list[dict[str, Any]]] = {
     CONTROL: [{"method": "finetune", "finetune": fit(_EPOCHS, 1e-3, taught=False)}],
     "structured and distilled": [

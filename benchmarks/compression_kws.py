@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.compression import (
-    TARGET,
     Parts,
     accuracy,
     compressed,
     figures,
+    halved,
     on_device,
     options,
     real_data,
@@ -41,14 +41,7 @@ SCALE, ZERO_POINT = np.float32(0.5847029), 83  # of the stored samples, as their
 FOLDS = 5
 MADE = 60_000
 _BLOCKS = 4
-_HALF: dict[str, Any] = {
-    "method": "prune_structured",
-    "budget": {"instructions": 0.5},
-    "target": TARGET,
-    "multiple": 4,
-    "criterion": "l1",
-    "finetune": {"epochs": 0},
-}
+_HALF = halved("l1")
 
 
 def _taught(teacher: Path) -> dict[str, Any]:
