@@ -35,6 +35,7 @@ def compress(
     recipe: Annotated[
         list[Path] | None,
         typer.Option(
+            metavar="<path>",
             help="A TOML file with [[compress]] tables, such as edgepack.toml; with --sweep "
             "several may be given, to be compared."
         ),
