@@ -37,7 +37,7 @@ def compress(
         typer.Option(
             metavar="<path>",
             help="A TOML file with [[compress]] tables, such as edgepack.toml; with --sweep "
-            "several may be given, to be compared."
+            "several may be given, to be compared.",
         ),
     ] = None,
     data: Annotated[

@@ -50,7 +50,9 @@ def points(recipes: Sequence[Recipe]) -> tuple[Point, ...]:
     """
     for recipe in recipes:
         if not recipe.tables:
-            raise ConfigError(f"{recipe.origin}: there is no [[compress]] table", allowed="at least one")
+            raise ConfigError(
+                f"{recipe.origin}: there is no [[compress]] table", allowed="at least one"
+            )
     grids = [(recipe, _axes(recipe)) for recipe in recipes]
     origins = ", ".join(recipe.origin for recipe in recipes)
     if len(recipes) == 1 and not grids[0][1]:
