@@ -47,7 +47,7 @@ _HALF = halved("l1")
 def _taught(teacher: Path) -> dict[str, Any]:
     return {
         "method": "distill",
-        "teacher": str(teacher.resolve()),
+        "teacher": teacher.name,  # in the folder of the trainings
         "temperature": 2.0,
         "alpha": 0.95,
         "hints": [f"re_lu_{2 * block}" for block in range(1, _BLOCKS + 1)],

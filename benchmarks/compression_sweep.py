@@ -27,20 +27,23 @@ from edgepack.report.front_chart import draw
 
 RESULT = Path(__file__).with_name("compression_sweep.json")
 EPOCHS = 15
+TEACHER = f"{CONTROL}/model.keras"  # in the folder of the trainings
 # such a student has 56 % of the network's multiply-accumulates: more than what pruning leaves
 WIDTH = 0.75
 _TAUGHT = {"temperature": 4.0, "alpha": 0.9}
 
 
-def recipes(teacher: Path) -> tuple[Recipe, ...]:
-    """The three that are compared with int8 alone."""
+def recipes() -> tuple[Recipe, ...]:
+    """The four that are compared with int8 alone."""
     labels = fit(EPOCHS, 2e-3, taught=False)
-    taught = {**labels, "teacher": {"model": str(teacher), **_TAUGHT}}
-    student = {"method": "distill", "teacher": str(teacher), "width": WIDTH, **_TAUGHT}
+    taught = {**labels, "teacher": {"model": TEACHER, **_TAUGHT}}
+    student = {"method": "distill", "teacher": TEACHER, "width": WIDTH, **_TAUGHT}
+    smaller = {**HALF, "budget": {"instructions": 0.47}}
     return (
         Recipe((HALF, {"method": "finetune", "finetune": labels}), "structured"),
         Recipe(({**student, "finetune": labels},), "distilled"),
         Recipe((HALF, {"method": "finetune", "finetune": taught}), "structured and distilled"),
+        Recipe((smaller, {"method": "finetune", "finetune": taught}), "smaller and distilled"),
     )
 
 
@@ -59,16 +62,15 @@ def main() -> None:
     """Run the sweep, or find it again."""
     asked = options(__doc__ or "", [])
     folder = real_data()
-    teacher = (asked.work / CONTROL / "model.keras").resolve()
-    if not teacher.is_file():
-        sys.exit(f"no {teacher}: run python -m benchmarks.compression_ic control first")
+    if not (asked.work / TEACHER).is_file():
+        sys.exit(f"no {TEACHER} in {asked.work}: run python -m benchmarks.compression_ic control")
     data = asked.work / "cifar.npz"
     if not data.is_file():
         write_dataset(data, cifar(folder))
     out = asked.work / "swept"
     wanted = Asked(
         folder / "mlperf_tiny" / "ic.h5",
-        points(recipes(teacher)),
+        points(recipes()),
         str(data.resolve()),
         TARGET,
         out,
