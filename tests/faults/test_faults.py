@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.faults.scenarios import KINDS
 from tests.faults.subjects import fake_subject, host_subject, qemu_subject, stateful_subject
 
 _FIRST_SLOW_SEED = 1000
+_SETTLING_SECONDS = 10.0  # a thread that was told to end gets its turn late on a busy machine
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
 linux = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="reads /proc")
 
@@ -24,6 +26,9 @@ def _run(subject: Subject, folder: Path, first: int, count: int) -> list[Verdict
     before = _held()
     with Campaign(subject, folder / "runs") as campaign:
         verdicts = [campaign.run(seed) for seed in range(first, first + count)]
+    until = time.monotonic() + _SETTLING_SECONDS
+    while _held() != before and time.monotonic() < until:
+        time.sleep(0.1)
     assert _held() == before
     failed = [v for v in verdicts if v.false]
     commands = "\n".join(f"{replay(subject.name, v.seed)}\n    {v}" for v in failed)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from edgepack.ops.shared.kernel import Isa
 from tests.c_batch import run_c
 from tests.ops.collection import Collected
 from tests.ops.ladder import Tolerance, compare, numpy_outputs
@@ -27,16 +28,24 @@ COMPILERS = [
 
 
 def _check(cases: list[Collected], compiler: tuple[str, ...], folder: Path) -> None:
-    for start in range(0, len(cases), _PER_PROGRAM):
-        part = cases[start : start + _PER_PROGRAM]
-        work = folder / f"program{start}"
+    # kernels for different cores may not stand in one program: names stand for another function
+    by_isa: dict[Isa, list[Collected]] = {}
+    for collected in cases:
+        by_isa.setdefault(collected.case.isa, []).append(collected)
+    parts = [
+        alike[start : start + _PER_PROGRAM]
+        for alike in by_isa.values()
+        for start in range(0, len(alike), _PER_PROGRAM)
+    ]
+    for number, part in enumerate(parts):
+        work = folder / f"program{number}"
         work.mkdir()
         outputs = run_c([c.case for c in part], work, compiler=compiler, sanitize=False)
         for collected, got in zip(part, outputs, strict=True):
             tolerance = Tolerance(collected.relative, collected.absolute, "as at -O1")
-            for number, expected in enumerate(numpy_outputs(collected.case)):
-                where = f"{' '.join(compiler)}: {collected.case.id} ({collected.test}), {number}"
-                compare(where, got[number], expected, tolerance)
+            for sample, expected in enumerate(numpy_outputs(collected.case)):
+                where = f"{' '.join(compiler)}: {collected.case.id} ({collected.test}), {sample}"
+                compare(where, got[sample], expected, tolerance)
         shutil.rmtree(work)
 
 
