@@ -51,10 +51,6 @@ CASES: dict[str, list[dict[str, Any]]] = {
         HALF,
         {"method": "finetune", "finetune": fit(_EPOCHS, 2e-3)},
     ],
-    "structured": [
-        HALF,
-        {"method": "finetune", "finetune": fit(_EPOCHS, 2e-3, taught=False)},
-    ],
 }
 
 

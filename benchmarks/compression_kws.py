@@ -4,8 +4,8 @@
 benchmark's accuracy set are at hand, which the published network has not learned from. They are
 parted in five: the pruned network learns from 800 of them, disturbed and mixed into 60,000 (what
 the published float network says of them, what its blocks compute, and the label of what is not
-mixed), and answers the other 200, which neither it nor its network of that fold has seen. After
-five trainings every sample has been answered once. The result is compression_kws.json.
+mixed), and answers the other 200. After five trainings every sample has been answered once, by a
+network that has not seen it. The result is compression_kws.json.
 
 The recipe was chosen with 100 of the 800 samples of fold 0 held out.
 """
@@ -177,14 +177,14 @@ def main() -> None:
     folder = real_data()
     whole, start = samples(folder), original(folder, asked.work)
     result = RESULT if asked.final else asked.work / RESULT.name
-    halved: ModelHandle | None = None
+    small: ModelHandle | None = None
     for number, name in enumerate(cases):
         if name not in asked.cases:
             continue
         data = fold(whole, number, asked.work / f"kws-{number}.npz")
-        if halved is None:  # by the weights alone: the same in every fold
-            halved = compressed(start, [_HALF], data, asked, "kws half")[0].handle
-        case = figures(halved, [_taught(start.path)], Parts(data, data), asked, f"kws {name}")
+        if small is None:  # by the weights alone: the same in every fold
+            small = compressed(start, [_HALF], data, asked, "kws half")[0].handle
+        case = figures(small, [_taught(start.path)], Parts(data, data), asked, f"kws {name}")
         case["held out before"] = accuracy(start.path, data)
         store(result, name, {"cut": _HALF, **case})
         if asked.final:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +19,11 @@ from edgepack.errors import DataError
 from edgepack.manifest import TensorInfo
 from edgepack.models.csv_data import read_rows
 from edgepack.models.image_data import read_pictures
+from edgepack.models.unreadable import NPZ_ERRORS
 from edgepack.models.wav_data import is_wav_folder, read_recordings
 from edgepack.types import Array, DType
 
 _MAX_NAMES = 12  # array names listed in an error
-# What numpy raises for a file that is no .npz, is cut short, or holds pickled objects.
-_UNREADABLE = (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -246,7 +243,7 @@ def _opened(path: Path) -> Iterator[Mapping[str, Array]]:
     with file:
         try:
             loaded = np.load(file, allow_pickle=False)
-        except _UNREADABLE as error:
+        except NPZ_ERRORS as error:
             raise DataError(f"{path} cannot be read as .npz: {error}", allowed=".npz") from error
         if not isinstance(loaded, np.lib.npyio.NpzFile):
             raise DataError(
@@ -267,7 +264,7 @@ class _Arrays(Mapping[str, Array]):
     def __getitem__(self, name: str) -> Array:
         try:
             return np.asarray(self._file[name])
-        except _UNREADABLE as error:
+        except NPZ_ERRORS as error:
             raise DataError(f"{self._path}: array {name} cannot be read: {error}") from error
 
     def __iter__(self) -> Iterator[str]:

@@ -39,13 +39,17 @@ def check_options(options: SweepOptions, model: Path) -> None:
     taking = options.point is not None
     if options.validation is not None and not options.sweep:
         raise UsageError("--validation is of a sweep", allowed="--sweep beside it")
+    for name in ("target", "scheme", "optimize"):
+        if getattr(options, name) is not None and taking:
+            raise UsageError(
+                f"--point takes what is built, and how, from its sweep: --{name}",
+                allowed=f"no --{name} beside it",
+            )
     for name in ("scheme", "optimize"):
-        if getattr(options, name) is not None and (taking or options.target is None):
+        if getattr(options, name) is not None and options.target is None:
             raise UsageError(
                 f"--{name} says how a network is built", allowed="--target NAME beside it"
             )
-    if options.target is not None and taking:
-        raise UsageError("--point takes the target of its sweep", allowed="no --target beside it")
     if options.build is not None and not taking:
         raise UsageError("--build makes a project of one point", allowed="--point N beside it")
     if taking and options.sweep:

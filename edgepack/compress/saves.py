@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from edgepack.models.unreadable import NPZ_ERRORS
 from edgepack.types import Array
 
 # Writing may take this share of the time: small networks have epochs shorter than a file takes.
@@ -92,7 +92,7 @@ class Saves:
             # opened here: NumPy leaves a file open that turns out to be broken
             with self._path.open("rb") as file, np.load(file) as archive:
                 arrays = {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, zipfile.BadZipFile):
+        except NPZ_ERRORS:
             return 0  # the disk was full, or the machine lost power: begin anew
         for number, variable in enumerate(self._variables):
             variable.assign(arrays[f"variable-{number}"])

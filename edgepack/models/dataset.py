@@ -25,6 +25,7 @@ import numpy as np
 from edgepack.errors import DataError
 from edgepack.models.csv_data import read_rows
 from edgepack.models.image_data import read_pictures
+from edgepack.models.unreadable import NPZ_ERRORS
 from edgepack.models.wav_data import is_wav_folder, read_recordings
 from edgepack.types import Array
 
@@ -89,7 +90,7 @@ def read_dataset(path: Path) -> Dataset:
             raise DataError(f"{path} would unpack to {unpacked} bytes")
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
+    except NPZ_ERRORS as error:
         raise DataError(f"{path} is not a readable .npz file: {error}") from error
     return dataset_from(arrays, str(path))
 
@@ -101,9 +102,12 @@ def read_npy(path: Path) -> Array:
         DataError: the file is damaged, or holds none.
     """
     try:
-        array: Array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        array = np.load(path, allow_pickle=False)
+    except NPZ_ERRORS as error:
         raise DataError(f"{path} is not a readable .npy file: {error}") from error
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise DataError(f"{path} is an .npz file", next_step="rename it to end in .npz")
     if array.ndim == 0 or len(array) == 0:
         raise DataError(f"{path} holds no samples")
     return array

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,6 +16,7 @@ from typing import Any
 
 from edgepack.errors import ModelError, UnsupportedError
 from edgepack.models.handle import TRUSTED_STEP
+from edgepack.models.unreadable import ZIP_ERRORS
 
 CONFIG = "config.json"
 METADATA = "metadata.json"
@@ -59,10 +59,7 @@ def check_keras_archive(path: Path, *, trust_model_code: bool = False) -> Archiv
             _check_members(path, archive.infolist())
             config = _json(path, archive, CONFIG)
             metadata = _json(path, archive, METADATA)
-    # zipfile raises the last on names that are no text
-    except (
-        zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, UnicodeDecodeError
-    ) as error:  # fmt: skip
+    except ZIP_ERRORS as error:
         raise ModelError(
             f"{path} is truncated or not a .keras archive: {error}",
             next_step="save it again with model.save('model.keras')",

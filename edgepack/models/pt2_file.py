@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,6 +18,7 @@ from edgepack.errors import ModelError, UnsupportedError
 from edgepack.models.handle import TRUSTED_STEP, ModelFormat, ModelHandle
 from edgepack.models.isolate import Task, require_package, run_task
 from edgepack.models.keras_file import LOAD_SECONDS
+from edgepack.models.unreadable import ZIP_ERRORS
 
 MAX_MEMBERS = 10_000
 MAX_UNPACKED_BYTES = 4 * 2**30
@@ -58,11 +58,7 @@ def check_pt2(path: Path, trust_model_code: bool = False) -> None:
                 raise ModelError(f"{path} holds no models/model.json", next_step=_NEXT)
             if not trust_model_code:
                 _check_harmless(path, archive, names)
-    # zipfile raises the others on names that are no text, encryption, and unknown versions
-    except (
-        zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError,
-        UnicodeDecodeError,
-    ) as error:  # fmt: skip
+    except ZIP_ERRORS as error:
         raise ModelError(
             f"{path} is truncated or not a .pt2 archive: {error}", next_step=_NEXT
         ) from error

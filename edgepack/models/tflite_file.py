@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 from edgepack.errors import ModelError, UnsupportedError
 from edgepack.models.handle import ModelFormat, ModelHandle, TensorSpec, sha256_of
+from edgepack.models.unreadable import ZIP_ERRORS
 from edgepack.types import DType
 
 IDENTIFIER = b"TFL3"  # bytes 4..7 of every TFLite flatbuffer (TFLite schema.fbs, file_identifier)
@@ -206,7 +206,7 @@ def labels_of(path: Path) -> tuple[str, ...] | None:
             if not names or archive.getinfo(names[0]).file_size > MAX_LABEL_BYTES:
                 return None
             lines = archive.read(names[0]).decode("utf-8").splitlines()
-    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, NotImplementedError):
+    except ZIP_ERRORS:
         return None
     return tuple(line.strip() for line in lines if line.strip()) or None
 

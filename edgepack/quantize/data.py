@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from edgepack.models.csv_data import read_rows
 from edgepack.models.dataset import Dataset, Samples, read_dataset, read_npy
 from edgepack.models.handle import TensorSpec
 from edgepack.models.image_data import read_pictures
+from edgepack.models.unreadable import NPZ_ERRORS
 from edgepack.models.wav_data import is_wav_folder, read_recordings
 from edgepack.types import Array
 
@@ -110,7 +110,7 @@ def _unsplit(path: Path) -> Samples | None:
                 return None
             arrays = tuple(archive[name] for name in inputs)
             labels = archive["y"] if "y" in names else None
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
+    except NPZ_ERRORS as error:
         raise DataError(f"{path} is not a readable .npz file: {error}") from error
     counts = {len(a) if a.ndim else 0 for a in arrays} | (
         {len(labels)} if labels is not None else set()

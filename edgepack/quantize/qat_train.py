@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from edgepack.errors import DataError
 from edgepack.models.dataset import Samples
 from edgepack.models.progress import Progress
+from edgepack.models.unreadable import NPZ_ERRORS
 from edgepack.quantize.qat_graph import Simulation
 from edgepack.quantize.qat_options import QatOptions
 from edgepack.types import Array
@@ -60,7 +60,7 @@ class Checkpoint:
         try:
             with np.load(self.path, allow_pickle=False) as archive:
                 found = {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        except NPZ_ERRORS:
             return None  # cut short by a crash of the machine: training begins again
         return found if str(found.get("identity")) == self.identity else None
 

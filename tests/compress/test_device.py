@@ -19,6 +19,10 @@ from edgepack.pipeline.compress_device import COSTS, Build, add_device
 from edgepack.pipeline.measure import measure
 from tests.compress import networks
 
+# `quantize` calibrates on all samples, `compress` on the training split: constants differ, and with
+# them a branch or two of a program this small
+CALIBRATED_APART = 0.02
+
 
 def test_every_network_is_built_once_and_costs_are_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -79,6 +83,5 @@ def test_the_figures_are_those_of_the_networks_that_were_built(
     quantize = ["quantize", "small.keras", "--data", "data.npz", "-o", "model.tflite"]
     assert cli.run(quantize) == 0
     again = measure(Path("model.tflite"), "netduinoplus2", tmp_path / "again", full_image=False)
-    # calibrated on other samples: some constants differ, and with them a branch or two
-    assert again.instructions == pytest.approx(spent[2], rel=0.02)
-    assert again.flash == pytest.approx(stages[2]["device"]["flash"], rel=0.02)
+    assert again.instructions == pytest.approx(spent[2], rel=CALIBRATED_APART)
+    assert again.flash == pytest.approx(stages[2]["device"]["flash"], rel=CALIBRATED_APART)

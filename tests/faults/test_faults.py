@@ -29,7 +29,7 @@ def _run(subject: Subject, folder: Path, first: int, count: int) -> list[Verdict
     until = time.monotonic() + _SETTLING_SECONDS
     while _held() != before and time.monotonic() < until:
         time.sleep(0.1)
-    assert _held() == before
+    assert _held() == before, threading.enumerate()
     failed = [v for v in verdicts if v.false]
     commands = "\n".join(f"{replay(subject.name, v.seed)}\n    {v}" for v in failed)
     assert not failed, f"{len(failed)} of {count} runs reported something wrong:\n{commands}"

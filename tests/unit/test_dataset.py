@@ -87,6 +87,28 @@ def test_pickles_and_damaged_files_are_refused(tmp_path: Path) -> None:
             read_dataset(path)
 
 
+def test_no_damage_ends_in_a_traceback(tmp_path: Path) -> None:
+    path, draw = tmp_path / "d.npz", np.random.default_rng(0)
+    np.savez_compressed(path, x=draw.random((200, 20), np.float32), y=np.arange(200) % 3)
+    whole = path.read_bytes()
+    refused = 0
+    for _ in range(400):
+        damaged = bytearray(whole)
+        # the first bytes and the last ones hold the flags, methods and sizes
+        places = (draw.integers(60), -1 - draw.integers(250), draw.integers(len(whole)))
+        damaged[places[draw.integers(3)]] = draw.integers(256)
+        path.write_bytes(damaged)
+        try:
+            read_dataset(path)
+        except DataError:
+            refused += 1
+    assert refused > 200
+    single = tmp_path / "x.npy"
+    single.write_bytes(whole)
+    with pytest.raises(DataError, match=r"is an \.npz file"):
+        read_dataset(single)
+
+
 def test_metrics() -> None:
     scores = np.array([[0.1, 0.9], [0.8, 0.2], [0.5, 0.5], [0.3, 0.7]])
     top1 = evaluate(scores, np.array([1, 1, 0, 1], dtype=np.uint8))
